@@ -1,0 +1,73 @@
+"""What every command shares: progress on standard error, one answer on standard output.
+
+With --json standard output holds one JSON object and nothing else, whatever a library prints.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Annotated, Any, TextIO
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from cells.errors import BcsubError
+
+progress = Console(stderr=True)
+
+Json = Annotated[
+    bool, typer.Option("--json", help="One JSON object on standard output, for scripts.")
+]
+Root = Annotated[
+    Path, typer.Option("--root", help="The folder that holds work/, runs/, submission/ and dist/.")
+]
+
+
+def answer(
+    as_json: bool,
+    work: Callable[[], dict[str, Any]],
+    show: Callable[[Console, dict[str, Any]], None],
+) -> None:
+    """Run `work`, then print its result: as JSON, or through `show`.
+
+    A BcsubError becomes one line (or {"error": ...}) and exit code 1; anything else is a bug
+    and keeps its traceback. A result with {"exit": n} sets the exit code and is not printed.
+    """
+    with _take_stdout() if as_json else nullcontext(sys.stdout) as out:
+        try:
+            result = work()
+        except BcsubError as error:
+            line = " ".join(str(error).split())
+            if as_json:
+                print(json.dumps({"error": line}), file=out, flush=True)
+            else:
+                progress.print(
+                    f"[red]error[/red] {escape(line)}", highlight=False, soft_wrap=True
+                )
+            raise typer.Exit(1) from None
+        code = result.pop("exit", 0)
+        if as_json:
+            print(json.dumps(result), file=out, flush=True)
+        else:
+            show(Console(file=out), result)
+    if code:
+        raise typer.Exit(code)
+
+
+@contextmanager
+def _take_stdout() -> Iterator[TextIO]:
+    """A private handle on standard output; file descriptor 1 itself goes to standard error."""
+    sys.stdout.flush()
+    private = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with os.fdopen(os.dup(private), "w") as out:
+            yield out
+    finally:
+        sys.stdout.flush()
+        os.dup2(private, 1)
+        os.close(private)

@@ -1,0 +1,101 @@
+"""`bcsub train` and `bcsub predict`."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from bcsub.console import Json, Root, answer
+from cells.errors import RecipeError
+
+
+def train(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Members, such as custom-cnn convnext-small.")
+    ] = None,
+    everyone: Annotated[
+        bool, typer.Option("--all", help="All members that have the asked preset.")
+    ] = False,
+    preset: Annotated[
+        str, typer.Option(help="full (a GPU), cpu (2 cores, half an hour each), demo (a minute).")
+    ] = "full",
+    folds: Annotated[
+        int, typer.Option(min=1, help="Train this many fold-models of each member; 1 holds out fold 0.")
+    ] = 1,
+    seed: Annotated[int, typer.Option(help="Seed of weights, order and augmentation.")] = 0,
+    tag: Annotated[str, typer.Option(help="A word added to the run's name.")] = "",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="field=value of the recipe, such as whole.epochs=40."),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="A local file of ImageNet weights for the member.")
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Train the full preset even without a GPU.")
+    ] = False,
+    root: Root = Path("."),
+    as_json: Json = False,
+) -> None:
+    """Train members; a finished run is not trained again, an interrupted one goes on."""
+
+    def work() -> dict[str, Any]:
+        from bcsub.training import train_members
+
+        if bool(names) == everyone:
+            raise RecipeError("train: name members or say --all, and not both.")
+        summaries = train_members(
+            root=root,
+            names=names or [],
+            preset=preset,
+            folds=folds,
+            seed=seed,
+            tag=tag,
+            settings=settings or [],
+            weights_file=weights,
+            despite_cpu=yes,
+        )
+        return {"members": summaries}
+
+    answer(as_json, work, _show)
+
+
+def predict(
+    folders: Annotated[
+        list[Path] | None, typer.Argument(help="Run folders (runs/RUN/fold-K); default: all.")
+    ] = None,
+    root: Root = Path("."),
+    as_json: Json = False,
+) -> None:
+    """Remake the held-out and test predictions of finished runs with today's runtime."""
+
+    def work() -> dict[str, Any]:
+        from bcsub.training import predict_folders
+
+        return {"runs": predict_folders(root, folders or [])}
+
+    def show(console: Console, result: dict[str, Any]) -> None:
+        for run in result["runs"]:
+            console.print(f"{run}: predictions remade")
+
+    answer(as_json, work, show)
+
+
+def _show(console: Console, result: dict[str, Any]) -> None:
+    table = Table(title="Members, on the held-out fold")
+    for column in ("run", "fold", "clean", "shifted", "epochs", "minutes", "images/s"):
+        table.add_column(column, justify="left" if column == "run" else "right")
+    for row in result["members"]:
+        table.add_row(
+            row["run"],
+            str(row["fold"]),
+            f"{row['clean_accuracy']:.4f}",
+            f"{row['shifted_accuracy']:.4f}",
+            str(row["epochs"]),
+            f"{row['seconds'] / 60:.1f}",
+            f"{row['images_per_s']:.0f}",
+        )
+    console.print(table)
+    console.print("next: bcsub ensemble")

@@ -1,0 +1,165 @@
+"""Which runs a `bcsub train` means, and the rich progress over them."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from bcsub.console import progress as console
+from cells.dataset import Dataset, open_dataset
+from cells.errors import DatasetError, RecipeError
+from trainers import devices
+from trainers.catalog import member, members_with
+from trainers.fit import phases
+from trainers.predict import predict_run
+from trainers.recipe import overridden, with_preset
+from trainers.runs import Run, done
+from trainers.train import train_run
+
+
+def train_members(
+    root: Path,
+    names: list[str],
+    preset: str,
+    folds: int,
+    seed: int,
+    tag: str,
+    settings: list[str],
+    weights_file: Path | None,
+    despite_cpu: bool,
+) -> list[dict[str, Any]]:
+    """Train every named member (none named: all that have the preset), fold by fold.
+
+    Returns what each DONE says. Raises RecipeError when a full preset would run without a GPU and
+    `despite_cpu` is not said; the text says what it would take.
+    """
+    dataset = open_dataset(root / "work" / "dataset.h5")
+    if folds > dataset.folds:
+        raise DatasetError(
+            f"--folds: the dataset has {dataset.folds} folds, got {folds}. "
+            f"Run `bcsub prepare --folds {folds}`."
+        )
+    if not tag.replace("-", "").replace("_", "").isalnum() and tag:
+        raise RecipeError(f"--tag: expected letters, digits, - and _, got {tag!r}.")
+    runs = []
+    for name in names or members_with(preset):
+        module = member(name)
+        recipe = overridden(with_preset(module.RECIPE, module.PRESETS, preset), settings)
+        for fold in range(folds):
+            runs.append(
+                Run(root / "runs", name, preset, recipe, seed, tag, fold, dataset.fingerprint)
+            )
+    devices.keep_freed_memory()
+    waiting = [run for run in runs if done(run.folder) is None]
+    if preset == "full" and waiting and not devices.gpus() and not despite_cpu:
+        raise RecipeError(_what_it_would_take(waiting, dataset))
+    with RichProgress() as progress:
+        return [_one(run, dataset, progress, weights_file) for run in runs]
+
+
+def predict_folders(root: Path, folders: list[Path]) -> list[str]:
+    """Remake predictions.h5 of run folders (none given: of all finished runs)."""
+    dataset = open_dataset(root / "work" / "dataset.h5")
+    devices.keep_freed_memory()
+    chosen = folders or sorted(path.parent for path in (root / "runs").glob("*/fold-*/DONE"))
+    for folder in chosen:
+        predict_run(folder, dataset, lambda text: console.log(text))
+    return [str(folder) for folder in chosen]
+
+
+def _one(
+    run: Run, dataset: Dataset, progress: "RichProgress", weights_file: Path | None
+) -> dict[str, Any]:
+    progress.begin(run)
+    return train_run(run, dataset, progress, weights_file)
+
+
+def _what_it_would_take(runs: list[Run], dataset: Dataset) -> str:
+    images = len(dataset.train_rows(0))
+    hours: dict[str, float] = {}
+    for run in runs:
+        if run.name not in hours:
+            network = member(run.name).build(
+                run.recipe, dataset.competition.image_px, len(dataset.classes)
+            )
+            hours[run.name] = devices.estimated_hours(network, run.recipe, images)
+    parts = ", ".join(f"{name} about {h:.0f} h" for name, h in hours.items())
+    total = sum(hours[run.name] for run in runs)
+    return (
+        f"no GPU here: the full preset would take {parts}; {total:.0f} h in all. "
+        "Use --preset cpu (make train-all PRESET=cpu), or --yes to train it all the same."
+    )
+
+
+class RichProgress:
+    """Progress on standard error: a bar over a run's steps, a line after each epoch."""
+
+    def __init__(self) -> None:
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeElapsedColumn(),
+            TextColumn("ETA"),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            console=console,
+            speed_estimate_period=600,
+        )
+        self.task = self.bar.add_task("", total=None, rate="", visible=False)
+        self.title, self.epochs_before = "", {"head": 0, "whole": 0}
+        self.total_epochs, self.batch = 0, 0
+        self.started, self.steps_at_start = 0.0, -1
+
+    def __enter__(self) -> "RichProgress":
+        self.bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.stop()
+
+    def begin(self, run: Run) -> None:
+        """A run's turn."""
+        self.title = f"{run.run} fold {run.fold}"
+        before, self.epochs_before = 0, {}
+        for name, phase in phases(run.recipe):
+            self.epochs_before[name] = before
+            before += phase.epochs
+        self.total_epochs, self.batch = before, run.recipe.batch
+        self.steps_at_start = -1
+        self.bar.reset(self.task, description=self.title, visible=True, rate="", total=None)
+
+    def say(self, text: str) -> None:
+        """A line that is not worth keeping on the screen."""
+        self.bar.update(self.task, rate=text)
+        if not console.is_terminal:
+            console.print(text, highlight=False)
+
+    def step(self, phase: str, epoch: int, epochs: int, step: int, steps: int) -> None:
+        """Move the bar; the total counts every phase's epochs, early stopping aside."""
+        done_steps = (self.epochs_before[phase] + epoch) * steps + step
+        now = time.perf_counter()
+        if self.steps_at_start < 0:
+            self.steps_at_start, self.started = done_steps, now
+            self.bar.reset(
+                self.task, total=self.total_epochs * steps, completed=done_steps, rate=""
+            )
+        rate = (done_steps - self.steps_at_start) * self.batch / max(now - self.started, 1e-9)
+        self.bar.update(
+            self.task,
+            completed=done_steps,
+            description=f"{self.title} {phase} epoch {epoch + 1}/{epochs}",
+            rate=f"{rate:.0f} images/s",
+        )
+
+    def epoch(self, row: dict[str, Any]) -> None:
+        """Print the epoch's row."""
+        console.print(
+            f"{self.title} {row['phase']} epoch {row['epoch']:3d}  "
+            f"{row['images_per_s']:.0f} images/s  loss {row['loss']:.4f}  "
+            f"inner clean {row['inner_clean_accuracy']:.4f} ({row['inner_clean_loss']:.4f})  "
+            f"shifted {row['inner_shifted_accuracy']:.4f} ({row['inner_shifted_loss']:.4f})",
+            highlight=False,
+        )
+
+

@@ -1,0 +1,1 @@
+"""What a competitor is given: the archive, cleaning, folds, augmentation, shift, the demo archive."""

@@ -1,0 +1,89 @@
+"""A competition is data: classes, image size, archive keys and how the platform calls the model.
+
+Another edition is another TOML file in `cells/competitions/` or anywhere on disk.
+"""
+
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from cells.errors import CompetitionError
+
+DEFAULT = "an2dl2024"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Archive(_Strict):
+    """Keys and pixel range of the archive that the platform gives out."""
+
+    images: str = "images"
+    labels: str = "labels"
+    pixel_max: float = Field(255, gt=0)
+
+
+class Platform(_Strict):
+    """How the platform calls what is uploaded."""
+
+    class_name: Literal["Model", "model"] = "Model"
+    init: Literal["none", "path"] = "none"
+    working_directory: Literal["submission", "program"] = "submission"
+    metadata: bool = False
+    output: Literal["labels"] = "labels"
+    metric: Literal["accuracy"] = "accuracy"
+    tensorflow: str | None = None
+    keras: str | None = None
+    size_limit_mb: float | None = Field(None, gt=0)
+    time_limit_s: float | None = Field(None, gt=0)
+
+
+class Competition(_Strict):
+    """Everything that differs from one competition to the next."""
+
+    name: str
+    title: str
+    classes: tuple[str, ...] = Field(min_length=2, max_length=255)
+    image_px: int = Field(ge=16, le=1024)
+    archive: Archive = Archive()
+    platform: Platform = Platform()
+
+    @field_validator("classes")
+    @classmethod
+    def _distinct(cls, classes: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(classes)) != len(classes):
+            raise ValueError("the same class stands there twice")
+        return classes
+
+
+def shipped() -> list[str]:
+    """Names of the competition files that come with the package."""
+    folder = files("cells") / "competitions"
+    return sorted(entry.name[:-5] for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def load_competition(name: str) -> Competition:
+    """Read a competition by its shipped name or by the path of a TOML file.
+
+    Raises CompetitionError when there is no such file or a field is wrong.
+    """
+    if name in shipped():
+        text = (files("cells") / "competitions" / f"{name}.toml").read_text()
+    elif Path(name).is_file():
+        text = Path(name).read_text()
+    else:
+        raise CompetitionError(
+            f"competition: expected one of {', '.join(shipped())} or a TOML file, got {name!r}"
+        )
+    try:
+        return Competition.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise CompetitionError(f"competition {name}: not TOML: {error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise CompetitionError(f"competition {name}: {where}: {first['msg']}") from None

@@ -1,0 +1,1 @@
+"""The one file that the platform runs, and beside it the weights."""

@@ -1,0 +1,344 @@
+"""The model that is uploaded: this file and `weights.h5` beside it, nothing else.
+
+Run:    from model import Model; labels = Model().predict(X)
+Takes:  X (n, px, px, 3), values 0-255, uint8 or any other number type. Gives labels (n,) int64.
+Needs:  NumPy, TensorFlow and h5py. No Keras, no custom operations, no pickle.
+
+weights.h5 holds one or more members. A member is a program: a list of primitive operations
+(`OPS` below) in the order they run, and their arrays. Matrices and convolutions are stored as
+float16 times a float32 scale per output channel; here they become float32 again, and only then
+are batch norms and layer scales folded into the operation before them.
+
+The answer is the weighted average of the members' probabilities, each averaged over the bundle's
+views (flips and quarter turns). Images stream through in batches; each view's probabilities are
+added to one array, so memory does not grow with the number of members or views.
+"""
+
+import json
+import os
+
+import h5py
+import numpy as np
+import tensorflow as tf
+
+FORMAT = 1  # of weights.h5 and member.h5; a newer file is refused
+RUNTIME_VERSION = 1  # raised when the numbers below could change: stored predictions are then stale
+BATCH = 64
+
+# name: quarter turns anticlockwise, after a left-right flip or not
+VIEWS = {
+    "identity": (0, False),
+    "rot90": (1, False),
+    "rot180": (2, False),
+    "rot270": (3, False),
+    "flip": (0, True),
+    "flip-rot90": (1, True),
+    "flip-rot180": (2, True),
+    "flip-rot270": (3, True),
+}
+
+
+class Model:
+    """A bundle of members behind the platform's `predict`.
+
+    path: the folder that holds weights.h5; by default the one this file lies in.
+    Raises ValueError when weights.h5 is missing, damaged or of a newer format.
+    """
+
+    def __init__(self, path=None):
+        folder = os.fspath(path) if path is not None else _here()
+        file_name = os.path.join(folder, "weights.h5")
+        with _open(file_name, "bundle") as file:
+            self.classes = tuple(json.loads(file.attrs["classes"]))
+            self.views = tuple(json.loads(file.attrs["views"]))
+            self.image_px = int(file.attrs["image_px"])
+            groups = [file["members"][key] for key in sorted(file["members"])]
+            self.weights = np.array([group.attrs["weight"] for group in groups], np.float64)
+            self.members = [Network(group) for group in groups]
+        self.weights /= self.weights.sum()
+
+    def predict(self, X):
+        """Class indices of X (n, px, px, 3), values 0-255: (n,) int64."""
+        return self.predict_proba(X).argmax(axis=1).astype(np.int64)
+
+    def predict_proba(self, X):
+        """Class probabilities of X (n, px, px, 3), values 0-255: (n, classes) float32."""
+        images = check_images(X, self.image_px)
+        total = np.zeros((len(images), len(self.classes)), np.float64)
+        for weight, member in zip(self.weights, self.members):
+            for view in self.views:
+                total += weight / len(self.views) * member.probs(images, view)
+        return total.astype(np.float32)
+
+
+model = Model  # the name that older editions of the competition import
+
+
+class Network:
+    """One member: its program, ready to run.
+
+    group: the HDF5 group or file that holds `program` and `arrays`.
+    """
+
+    def __init__(self, group):
+        program = json.loads(group["program"][()])
+        arrays = {key: _float32(item) for key, item in group["arrays"].items()}
+        self.name = str(group.attrs["name"])
+        self.classes = tuple(json.loads(group.attrs["classes"]))
+        self.image_px = int(group.attrs["image_px"])
+        self.batch = BATCH
+        self._steps, self._weights = _fold(program["ops"], arrays, program["logits"])
+        self._logits_at, self._output_at = program["logits"], program["output"]
+        shape = (None, self.image_px, self.image_px, 3)
+        self._run = tf.function(self._forward, input_signature=[tf.TensorSpec(shape, tf.float32)])
+
+    def probs(self, images, view="identity"):
+        """Probabilities of images (n, px, px, 3), values 0-255, seen as `view`: (n, classes) float32."""
+        return self._stream(images, view)[1]
+
+    def logits(self, images, view="identity"):
+        """What goes into the last softmax: (n, classes) float32."""
+        return self._stream(images, view)[0]
+
+    def _stream(self, images, view):
+        """Logits and probabilities, batch by batch; the batch is halved when memory runs out."""
+        logits = np.empty((len(images), len(self.classes)), np.float32)
+        probs = np.empty_like(logits)
+        start = 0
+        while start < len(images):
+            batch = turn(images[start : start + self.batch], view)
+            try:
+                outputs = self._run(tf.constant(np.ascontiguousarray(batch, np.float32)))
+                stop = start + len(batch)
+                logits[start:stop], probs[start:stop] = outputs[0].numpy(), outputs[1].numpy()
+                start = stop
+            except tf.errors.ResourceExhaustedError:
+                if self.batch == 1:
+                    raise
+                self.batch //= 2
+        return logits, probs
+
+    def _forward(self, images):
+        values = {0: images}
+        for step in self._steps:
+            inputs = [values[index] for index in step["in"]]
+            arrays = {key: self._weights[name] for key, name in step["arrays"].items()}
+            values[step["out"]] = OPS[step["op"]](*inputs, **arrays, **step["attrs"])
+        return values[self._logits_at], values[self._output_at]
+
+
+def read_member(path):
+    """The network in a member.h5. Raises ValueError when the file is missing or damaged."""
+    with _open(os.fspath(path), "member") as file:
+        return Network(file)
+
+
+def turn(images, view):
+    """Images (n, px, px, 3) as `view`, a name of VIEWS, shows them."""
+    quarters, flip = VIEWS[view]
+    if flip:
+        images = images[:, :, ::-1]
+    return np.rot90(images, quarters, axes=(1, 2))
+
+
+def check_images(X, image_px):
+    """X as an array (n, image_px, image_px, 3), values 0-255; one image may lack the first axis.
+
+    Raises ValueError for another shape, NaN or infinity, values outside 0-255, and fractions that
+    all lie in 0-1: those were divided by 255 somewhere, and the networks do that themselves.
+    """
+    images = np.asarray(X)
+    if images.ndim == 3:
+        images = images[None]
+    expected = (image_px, image_px, 3)
+    if images.ndim != 4 or images.shape[1:] != expected:
+        raise ValueError(
+            f"X: expected shape (n, {image_px}, {image_px}, 3), got {images.shape}. "
+            "Pass RGB images, channels last."
+        )
+    if images.dtype == np.uint8 or not len(images):
+        return images
+    if images.dtype.kind not in "iuf":
+        raise ValueError(f"X: expected numbers 0-255, got dtype {images.dtype}.")
+    low, high = images.min(), images.max()
+    if not np.isfinite([low, high]).all():
+        raise ValueError("X: expected values 0-255, got NaN or infinity.")
+    if low < 0 or high > 255:
+        raise ValueError(f"X: expected values 0-255, got {low:g} to {high:g}.")
+    if images.dtype.kind == "f" and high <= 1 and (images % 1 != 0).any():
+        raise ValueError("X: expected values 0-255, got fractions 0-1. Multiply by 255.")
+    return images
+
+
+# ---- reading -----------------------------------------------------------------------------------
+
+
+def _here():
+    """The folder of this file; the working directory when it was run through `exec`."""
+    return os.path.dirname(os.path.abspath(globals().get("__file__", "model.py")))
+
+
+def _open(file_name, kind):
+    if not os.path.isfile(file_name):
+        raise ValueError(f"{file_name}: no such file. It must lie beside model.py.")
+    try:
+        file = h5py.File(file_name, "r")
+    except OSError as error:
+        raise ValueError(f"{file_name}: damaged or truncated ({error}).") from None
+    found, version = file.attrs.get("kind"), file.attrs.get("format", 0)
+    if found != kind or version > FORMAT:
+        file.close()
+        raise ValueError(
+            f"{file_name}: expected a {kind} of format {FORMAT} or older, got {found} of format {version}."
+        )
+    return file
+
+
+def _float32(item):
+    """An array as stored: plain float32, or a group of float16 `values` and float32 `scale`."""
+    if isinstance(item, h5py.Group):
+        return item["values"][()].astype(np.float32) * item["scale"][()]
+    return item[()]
+
+
+# ---- folding -----------------------------------------------------------------------------------
+
+
+def _fold(ops, arrays, logits_at):
+    """Merge every per-channel scale and shift into the linear operation before it, in float32.
+
+    Returns the shorter program, and its arrays as tensors.
+    """
+    arrays, steps, maker = dict(arrays), [], {}
+    uses = {}
+    for step in ops:
+        for index in step["in"]:
+            uses[index] = uses.get(index, 0) + 1
+    for step in ops:
+        step = {**step, "arrays": dict(step["arrays"])}
+        if step["op"] == "batch_norm":
+            step = _as_scale(step, arrays)
+        source = maker.get(step["in"][0])
+        alone = uses.get(step["in"][0]) == 1 and step["in"][0] != logits_at
+        if step["op"] == "scale" and source and source["op"] in _CHANNEL_AXIS and alone:
+            _scale_into(source, step, arrays)
+            source["out"] = step["out"]
+            maker[step["out"]] = source
+            continue
+        steps.append(step)
+        maker[step["out"]] = step
+    used = {name for step in steps for name in step["arrays"].values()}
+    return steps, {name: tf.constant(arrays[name]) for name in used}
+
+
+_CHANNEL_AXIS = {"conv": 3, "depthwise": 2, "dense": 1}
+
+
+def _as_scale(step, arrays):
+    """y = gamma (x - mean) / sqrt(variance + epsilon) + beta, written as y = x scale + shift."""
+    named = {key: arrays[name] for key, name in step["arrays"].items()}
+    scale = named.get("gamma", 1.0) / np.sqrt(named["variance"] + step["attrs"]["epsilon"])
+    shift = named.get("beta", 0.0) - named["mean"] * scale
+    names = {"scale": f"{step['out']}/scale", "shift": f"{step['out']}/shift"}
+    arrays[names["scale"]] = scale.astype(np.float32)
+    arrays[names["shift"]] = shift.astype(np.float32)
+    return {**step, "op": "scale", "arrays": names, "attrs": {}}
+
+
+def _scale_into(source, step, arrays):
+    """Multiply the kernel and bias of `source` by the scale of `step`, and add its shift."""
+    kernel = arrays[source["arrays"]["kernel"]]
+    scale = arrays[step["arrays"]["scale"]]
+    axis = _CHANNEL_AXIS[source["op"]]
+    shape = [1] * kernel.ndim
+    shape[axis] = -1
+    if axis == 2:  # depthwise (h, w, channels, multiplier): outputs run over both last axes
+        shape[3] = kernel.shape[3]
+    bias = arrays[source["arrays"]["bias"]] if "bias" in source["arrays"] else np.float32(0)
+    shift = arrays[step["arrays"]["shift"]] if "shift" in step["arrays"] else np.float32(0)
+    names = {"kernel": f"{step['out']}/kernel", "bias": f"{step['out']}/bias"}
+    arrays[names["kernel"]] = kernel * scale.reshape(shape)
+    arrays[names["bias"]] = np.broadcast_to(bias * scale + shift, scale.shape).astype(np.float32)
+    source["arrays"] = names
+
+
+# ---- the operations ----------------------------------------------------------------------------
+
+
+def _conv(x, kernel, bias=None, strides=1, padding="VALID", dilation=1):
+    y = tf.nn.conv2d(x, kernel, strides, padding, dilations=dilation)
+    return y if bias is None else tf.nn.bias_add(y, bias)
+
+
+def _depthwise(x, kernel, bias=None, strides=1, padding="VALID", dilation=1):
+    y = tf.nn.depthwise_conv2d(
+        x, kernel, (1, strides, strides, 1), padding, dilations=(dilation, dilation)
+    )
+    return y if bias is None else tf.nn.bias_add(y, bias)
+
+
+def _dense(x, kernel, bias=None):
+    inner, outer = kernel.shape
+    y = tf.matmul(tf.reshape(x, (-1, inner)), kernel)
+    y = y if bias is None else tf.nn.bias_add(y, bias)
+    return tf.reshape(y, tf.concat([tf.shape(x)[:-1], [outer]], 0)) if x.shape.rank > 2 else y
+
+
+def _layer_norm(x, gamma=None, beta=None, epsilon=1e-3):
+    mean, variance = tf.nn.moments(x, axes=[-1], keepdims=True)
+    return tf.nn.batch_normalization(x, mean, variance, beta, gamma, epsilon)
+
+
+def _scale(x, scale, shift=None):
+    return x * scale if shift is None else x * scale + shift
+
+
+def _pool(x, kind, size, strides, padding):
+    pool = tf.nn.max_pool2d if kind == "max" else tf.nn.avg_pool2d
+    return pool(x, size, strides, padding)
+
+
+def _global_pool(x, kind, keepdims=False):
+    reduce = tf.reduce_max if kind == "max" else tf.reduce_mean
+    return reduce(x, axis=(1, 2), keepdims=keepdims)
+
+
+def _activation(x, kind):
+    return ACTIVATIONS[kind](x)
+
+
+def _resize(x, size, method):
+    return tf.image.resize(x, size, method)
+
+
+ACTIVATIONS = {
+    "relu": tf.nn.relu,
+    "relu6": tf.nn.relu6,
+    "gelu": lambda x: tf.nn.gelu(x, approximate=False),
+    "gelu_tanh": lambda x: tf.nn.gelu(x, approximate=True),
+    "silu": tf.nn.silu,
+    "sigmoid": tf.nn.sigmoid,
+    "tanh": tf.nn.tanh,
+    "elu": tf.nn.elu,
+    "selu": tf.nn.selu,
+    "softplus": tf.nn.softplus,
+}
+
+OPS = {
+    "conv": _conv,
+    "depthwise": _depthwise,
+    "dense": _dense,
+    "layer_norm": _layer_norm,
+    "scale": _scale,
+    "activation": _activation,
+    "add": lambda *xs: tf.add_n(xs) if len(xs) > 2 else xs[0] + xs[1],
+    "multiply": lambda x, y: x * y,
+    "concatenate": lambda *xs, axis: tf.concat(xs, axis),
+    "pad": lambda x, paddings: tf.pad(x, paddings),
+    "pool": _pool,
+    "global_pool": _global_pool,
+    "flatten": lambda x: tf.reshape(x, (-1, int(np.prod(x.shape[1:])))),
+    "reshape": lambda x, shape: tf.reshape(x, (-1, *shape)),
+    "resize": _resize,
+    "softmax": lambda x: tf.nn.softmax(x),
+}

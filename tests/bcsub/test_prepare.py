@@ -1,0 +1,106 @@
+"""`bcsub draw` and `bcsub prepare` as a user runs them."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import bcsub
+from bcsub.app import app
+
+REPOSITORY = Path(bcsub.__file__).parents[1]
+FIVE = """
+name = "five"
+title = "Five kinds, 64 px"
+classes = ["a", "b", "c", "d", "e"]
+image_px = 64
+"""
+
+
+def run(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "bcsub", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, check=False)
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory) -> Path:
+    """A folder with five.toml and the archive t.npz that `bcsub draw` made for it."""
+    folder = tmp_path_factory.mktemp("drawn")
+    (folder / "five.toml").write_text(FIVE)
+    result = run(
+        "draw", folder / "t.npz", "--cells", 150, "--competition", folder / "five.toml", "--json"
+    )
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout) == {
+        "archive": str(folder / "t.npz"),
+        "rows": 217,
+        "cells": 150,
+        "copies": 2,
+        "jokes": 65,
+    }
+    assert "drawing 150 cells" in result.stderr
+    return folder
+
+
+def test_json_is_one_object_with_the_fixed_fields_and_again_the_same(drawn, tmp_path):
+    command = ["prepare", drawn / "t.npz", "--competition", drawn / "five.toml", "--folds", 3]
+    first = run(*command, "--root", tmp_path, "--json")
+    assert first.returncode == 0, first.stderr
+    result = json.loads(first.stdout)
+    assert (result["rows"], result["kept"]) == (217, 150)
+    assert result["dropped"] == {"copy": 2, "joke": 65}
+    assert isinstance(result["seconds"], float)
+    assert "looking for copies and jokes among 217 rows" in first.stderr
+    assert (tmp_path / "work" / "dataset.h5").is_file()
+    assert {path.name for path in (tmp_path / "work" / "prepare").iterdir()} == {
+        "classes.png",
+        "dropped.csv",
+        "dropped.png",
+        "shifted.png",
+        "summary.json",
+    }
+
+    again = run(*command, "--root", tmp_path, "--json")
+    assert again.stdout == first.stdout
+    assert "already prepared" in again.stderr
+
+    shown = CliRunner().invoke(app, [*map(str, command), "--root", str(tmp_path)])
+    assert shown.exit_code == 0
+    assert "150 of 217 rows stay" in shown.stdout
+    assert "jokes, dropped" in shown.stdout
+
+
+def test_a_fault_is_one_line_and_exit_1(tmp_path):
+    archive = tmp_path / "t.npz"
+    archive.write_text("not an archive")
+    expected = "t.npz: expected an npz file, got another kind of file. Write it with numpy.savez."
+    plain = run("prepare", archive, "--root", tmp_path)
+    assert plain.returncode == 1
+    assert plain.stdout == ""
+    assert plain.stderr.splitlines()[-1] == f"error {expected}"
+    as_json = run("prepare", archive, "--root", tmp_path, "--json")
+    assert as_json.returncode == 1
+    assert json.loads(as_json.stdout) == {"error": expected}
+    assert not (tmp_path / "work").exists()
+
+
+def test_draw_never_replaces_a_file_unasked(drawn, tmp_path):
+    target = tmp_path / "t.npz"
+    target.write_text("mine")
+    arguments = ["draw", str(target), "--cells", "100", "--competition", str(drawn / "five.toml")]
+    refused = CliRunner().invoke(app, arguments)
+    assert refused.exit_code == 1
+    assert target.read_text() == "mine"
+    replaced = CliRunner().invoke(app, [*arguments, "--force"])
+    assert replaced.exit_code == 0
+    assert "167 rows, 100 cells, 2 copies, 65 jokes" in replaced.stdout
+    assert target.stat().st_size > 100_000
+
+
+def test_an_unknown_competition(tmp_path):
+    result = run("draw", tmp_path / "t.npz", "--competition", "an2dl1999", "--json")
+    assert result.returncode == 1
+    assert json.loads(result.stdout)["error"].startswith("competition: expected one of an2dl2023")

@@ -1,0 +1,1 @@
+"""One module a member; the recipe, the shared training loop, the export."""

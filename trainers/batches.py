@@ -1,0 +1,67 @@
+"""Batches for training, out of `tf.data`: shuffled, augmented, weighted."""
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+
+from cells.augment import augmenter
+from trainers.recipe import Recipe
+
+
+def class_weights(labels: np.ndarray, classes: int) -> np.ndarray:
+    """Square root of inverse frequency, scaled so that the mean over the images is 1.
+
+    labels: (n,). Returns (classes,) float32; a class without images weighs 0.
+    """
+    counts = np.bincount(labels, minlength=classes).astype(np.float64)
+    weights = np.divide(1.0, np.sqrt(counts), out=np.zeros(classes), where=counts > 0)
+    return (weights * len(labels) / (weights * counts).sum()).astype(np.float32)
+
+
+def training_batches(
+    images: np.ndarray,
+    labels: np.ndarray,
+    classes: int,
+    recipe: Recipe,
+    batch: int,
+    seed: int,
+    first_epoch: int,
+) -> tf.data.Dataset:
+    """Endless batches (images (batch, px, px, 3) float32 0-255, labels (batch, classes) float32,
+    weights (batch,) float32), epoch after epoch, each row at most once an epoch.
+
+    images: (n, px, px, 3) uint8. labels: (n,). The order of epoch e follows from (seed, e) alone,
+    so a resumed training goes on in the order it would have had. A mixed image weighs what its
+    labels weigh, in their shares.
+    """
+    per_class = class_weights(labels, classes) if recipe.class_weights else np.ones(classes)
+    with tf.device("CPU"):
+        all_images, all_labels = tf.constant(images), tf.constant(labels)
+        weight_of = tf.constant(per_class, tf.float32)
+    layer_seed = int(np.random.default_rng((seed, first_epoch)).integers(2**31 - 1))
+    augment = augmenter(recipe.policy, images.shape[1], batch, layer_seed)
+
+    def orders() -> Iterator[np.ndarray]:
+        for epoch in itertools.count(first_epoch):
+            order = np.random.default_rng((seed, epoch)).permutation(len(labels))
+            yield from order[: len(order) // batch * batch].reshape(-1, batch)
+
+    def gather(order: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        one_hot = tf.one_hot(tf.gather(all_labels, order), classes)
+        x, y = augment(tf.gather(all_images, order), one_hot)
+        return x, y, tf.linalg.matvec(y, weight_of)
+
+    spec = tf.TensorSpec((batch,), tf.int64)
+    indices = tf.data.Dataset.from_generator(orders, output_signature=spec)
+    return indices.map(gather, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
+
+
+def plain_batches(images: np.ndarray, batch: int) -> tf.data.Dataset:
+    """Batches of images (n, px, px, 3) as they are, float32."""
+    return (
+        tf.data.Dataset.from_tensor_slices(images)
+        .batch(batch)
+        .map(lambda x: tf.cast(x, tf.float32))
+    )

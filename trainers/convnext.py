@@ -1,0 +1,102 @@
+"""ConvNeXt, its 7x7 convolutions written as depthwise ones.
+
+The same network as `keras.applications`' layer by layer and name by name. Keras writes the 7x7 as
+`Conv2D(groups=channels)`, which TensorFlow runs several times slower on a CPU (docs/results.md).
+Source: Liu et al. 2022, arXiv:2201.03545.
+"""
+
+import keras
+import numpy as np
+from keras import layers
+
+from trainers.layers import DropPath, LayerScale
+from trainers.networks import head
+from trainers.recipe import Recipe
+
+IMAGENET_MEAN = (123.675, 116.28, 103.53)
+IMAGENET_VARIANCE = (58.395**2, 57.12**2, 57.375**2)
+
+
+def build_convnext(
+    recipe: Recipe, image_px: int, classes: int, layer_scale: float = 1e-6
+) -> keras.Model:
+    """Images (n, image_px, image_px, 3), 0-255, to logits (n, classes).
+
+    recipe.widths, recipe.depths: channels and blocks of the four stages. recipe.network_px: the
+    size to which images are resized inside the network. layer_scale: its first value.
+    """
+    images = keras.Input((image_px, image_px, 3), name="images")
+    name = recipe.name.replace("-", "_")
+    x = images
+    if recipe.network_px and recipe.network_px != image_px:
+        x = layers.Resizing(recipe.network_px, recipe.network_px, name="upsample")(x)
+    x = layers.Normalization(
+        mean=IMAGENET_MEAN, variance=IMAGENET_VARIANCE, name=f"{name}_prestem_normalization"
+    )(x)
+    rates = np.linspace(0.0, recipe.drop_path, sum(recipe.depths))
+    block = 0
+    for stage, (width, depth) in enumerate(zip(recipe.widths, recipe.depths, strict=True)):
+        x = _downsample(x, width, stage, name)
+        for index in range(depth):
+            label = f"{name}_stage_{stage}_block_{index}"
+            x = _block(x, width, float(rates[block]), layer_scale, label)
+            block += 1
+    x = layers.GlobalAveragePooling2D(name=f"{name}_pool")(x)
+    x = _norm(f"{name}_head_layernorm")(x)
+    return keras.Model(images, head(x, recipe, classes), name=name)
+
+
+def _downsample(x: keras.KerasTensor, width: int, stage: int, name: str) -> keras.KerasTensor:
+    """The stem (4x4, then norm) or a norm and a 2x2 convolution between stages."""
+    if stage == 0:
+        x = layers.Conv2D(width, 4, 4, name=f"{name}_stem_conv")(x)
+        return _norm(f"{name}_stem_layernorm")(x)
+    x = _norm(f"{name}_downsampling_layernorm_{stage - 1}")(x)
+    return layers.Conv2D(width, 2, 2, name=f"{name}_downsampling_conv_{stage - 1}")(x)
+
+
+def _block(
+    x: keras.KerasTensor, width: int, drop_rate: float, layer_scale: float, name: str
+) -> keras.KerasTensor:
+    y = layers.DepthwiseConv2D(7, padding="same", name=f"{name}_depthwise_conv")(x)
+    y = _norm(f"{name}_layernorm")(y)
+    y = layers.Dense(4 * width, name=f"{name}_pointwise_conv_1")(y)
+    y = layers.Activation("gelu", name=f"{name}_gelu")(y)
+    y = layers.Dense(width, name=f"{name}_pointwise_conv_2")(y)
+    y = LayerScale(layer_scale, name=f"{name}_layer_scale")(y)
+    if drop_rate:
+        y = DropPath(drop_rate, name=f"{name}_drop_path")(y)
+    return layers.Add(name=f"{name}_add")([x, y])
+
+
+def _norm(name: str) -> layers.LayerNormalization:
+    return layers.LayerNormalization(epsilon=1e-6, name=name)
+
+
+def copy_stock_weights(stock: keras.Model, network: keras.Model) -> int:
+    """Copy every array of a `keras.applications` ConvNeXt (no top) into ours, by layer name.
+
+    A grouped kernel (7, 7, 1, C) becomes a depthwise one (7, 7, C, 1). Returns how many arrays
+    were copied. Raises KeyError or ValueError when a layer has no counterpart or another shape,
+    which means that Keras changed its network.
+    """
+    ours = {layer.name: layer for layer in network.layers}
+    copied = 0
+    for layer in _leaves(stock):
+        arrays = layer.get_weights()
+        if not arrays or isinstance(layer, layers.Normalization):
+            continue
+        last_norm = layer is stock.layers[-1]
+        target = ours[f"{network.name}_head_layernorm" if last_norm else layer.name]
+        if isinstance(target, layers.DepthwiseConv2D):
+            arrays[0] = arrays[0].transpose(0, 1, 3, 2)
+        target.set_weights(arrays)
+        copied += len(arrays)
+    return copied
+
+
+def _leaves(model: keras.Model) -> list[keras.layers.Layer]:
+    leaves: list[keras.layers.Layer] = []
+    for layer in model.layers:
+        leaves += _leaves(layer) if isinstance(layer, keras.Model) else [layer]
+    return leaves

@@ -1,0 +1,46 @@
+"""ConvNeXt-Atto: the smallest of the family, trained from scratch where there is no GPU.
+
+Run:    bcsub train convnext-atto --preset cpu
+Result: docs/results.md
+Source: Liu et al. 2022, arXiv:2201.03545; widths and depths as in timm's convnext_atto.
+"""
+
+from typing import Any
+
+import keras
+
+from trainers.convnext import build_convnext
+from trainers.policies import STRONG
+from trainers.recipe import Phase, Recipe
+
+RECIPE = Recipe(
+    name="convnext-atto",
+    widths=(40, 80, 160, 320),
+    depths=(2, 2, 6, 2),
+    dropout=0.1,
+    batch=64,
+    weight_decay=0.05,
+    label_smoothing=0.05,
+    whole=Phase(epochs=13, peak_lr=2e-3, warmup_epochs=1),
+    policy=STRONG,
+)
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "cpu": {},
+    "demo": {
+        "widths": (16, 32, 64, 96),
+        "depths": (1, 1, 2, 1),
+        "dropout": 0.0,
+        "batch": 32,
+        "ema_momentum": 0.95,
+        "whole": {"epochs": 8, "peak_lr": 4e-3, "warmup_epochs": 0.5},
+    },
+}
+
+
+def build(recipe: Recipe, image_px: int, classes: int) -> keras.Model:
+    """Images (n, image_px, image_px, 3), 0-255, to logits (n, classes).
+
+    Layer scales begin at .1: from 1e-6 a short training from scratch would not leave the ground.
+    """
+    return build_convnext(recipe, image_px, classes, layer_scale=0.1)

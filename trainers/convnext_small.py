@@ -1,0 +1,40 @@
+"""ConvNeXt-Small, 50 M parameters: ImageNet weights, the head first, then every layer at a low rate.
+
+Run:    bcsub train convnext-small            (a GPU; without one, `--preset cpu` members are for you)
+Result: not measured on real images yet: no GPU was at hand (docs/results.md)
+Source: Liu et al. 2022, arXiv:2201.03545
+"""
+
+from typing import Any
+
+import keras
+
+from trainers.convnext import build_convnext
+from trainers.policies import STRONG
+from trainers.recipe import Phase, Recipe
+
+RECIPE = Recipe(
+    name="convnext-small",
+    weights="imagenet",
+    network_px=192,
+    widths=(96, 192, 384, 768),
+    depths=(3, 3, 27, 3),
+    dropout=0.4,
+    drop_path=0.3,
+    l1=1e-6,
+    l2=1e-5,
+    batch=256,
+    weight_decay=0.05,
+    label_smoothing=0.1,
+    ema_momentum=0.999,
+    head=Phase(epochs=8, peak_lr=1e-3, warmup_epochs=0.5, patience=4),
+    whole=Phase(epochs=30, peak_lr=2e-4, warmup_epochs=1, patience=8),
+    policy=STRONG,
+)
+
+PRESETS: dict[str, dict[str, Any]] = {"full": {}}
+
+
+def build(recipe: Recipe, image_px: int, classes: int) -> keras.Model:
+    """Images (n, image_px, image_px, 3), 0-255, to logits (n, classes)."""
+    return build_convnext(recipe, image_px, classes)

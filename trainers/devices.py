@@ -1,0 +1,75 @@
+"""What this machine computes on and in which precision, and how long a recipe would take on it."""
+
+import ctypes
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from trainers.recipe import Recipe
+
+
+def keep_freed_memory() -> bool:
+    """Tell glibc to keep what TensorFlow frees instead of handing it back to the kernel each step.
+
+    On a CPU every step frees and asks again for hundreds of megabytes; on virtual machines the page
+    faults cost more than the arithmetic (docs/results.md). Returns False where there is no glibc.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError, TypeError):
+        return False
+    arena_max, top_pad, trim_threshold, mmap_threshold = -8, -2, -1, -3  # from malloc.h
+    settings = ((arena_max, 1), (top_pad, 256 << 20), (trim_threshold, 2**31 - 1))
+    return all([mallopt(*each) for each in (*settings, (mmap_threshold, 1 << 30))])
+
+
+def gpus() -> list[str]:
+    """Names of the GPUs that TensorFlow sees."""
+    return [device.name for device in tf.config.list_physical_devices("GPU")]
+
+
+def precision(recipe: Recipe) -> str:
+    """The dtype policy to build with: bfloat16 or float16 mixed on a GPU, float32 on a CPU."""
+    found = tf.config.list_physical_devices("GPU")
+    if not found or not recipe.mixed_precision:
+        return "float32"
+    details = tf.config.experimental.get_device_details(found[0])
+    major = details.get("compute_capability", (7, 0))[0]
+    return "mixed_bfloat16" if major >= 8 else "mixed_float16"
+
+
+def multiply_adds(network: keras.Model) -> int:
+    """Multiply-adds of one image through a network of convolutions and dense layers."""
+    total = 0
+    for layer in network.layers:
+        if isinstance(layer, keras.layers.DepthwiseConv2D | keras.layers.Conv2D):
+            kernel = layer.kernel.shape
+            per_place = int(np.prod(kernel))
+            total += per_place * int(np.prod(layer.output.shape[1:3]))
+        elif isinstance(layer, keras.layers.Dense):
+            places = int(np.prod(layer.output.shape[1:-1], dtype=np.int64))
+            total += int(np.prod(layer.kernel.shape)) * places
+    return total
+
+
+def matmul_gflops(size: int = 1024, repeats: int = 8) -> float:
+    """This machine's float32 matrix-product rate, measured: 1e9 operations a second."""
+    matrix = tf.random.normal((size, size))
+    float(tf.matmul(matrix, matrix)[0, 0])
+    start = time.perf_counter()
+    for _ in range(repeats):
+        product = tf.matmul(matrix, matrix)
+    float(product[0, 0])
+    return 2 * size**3 * repeats / (time.perf_counter() - start) / 1e9
+
+
+def estimated_hours(network: keras.Model, recipe: Recipe, images: int) -> float:
+    """Hours to train on this machine at its matrix-product rate, if no phase stops early.
+
+    A step costs three forward passes; with a frozen backbone it costs one.
+    """
+    forward = 2 * multiply_adds(network) * images / 1e9
+    head_epochs = recipe.head.epochs if recipe.head and recipe.weights != "none" else 0
+    return forward * (3 * recipe.whole.epochs + head_epochs) / matmul_gflops() / 3600

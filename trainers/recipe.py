@@ -1,0 +1,121 @@
+"""A recipe: every number that can move a member's score, each read in exactly one place.
+
+A preset is the recipe with the few fields that differ; `--set field=value` is one more.
+"""
+
+import difflib
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cells.augment import Policy
+from cells.errors import RecipeError
+
+
+class Phase(BaseModel):
+    """One phase of fine-tuning.
+
+    epochs: at most. peak_lr: after warm-up. schedule: cosine to 0 over the epochs, or plateau,
+    which divides the rate by 5 after half the patience without a better inner score.
+    patience: epochs without a better inner score before the phase ends; 0: never.
+    trainable_fraction: of the backbone's layers, counted from the last; the head always trains.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    epochs: int = Field(ge=1)
+    peak_lr: float = Field(gt=0)
+    schedule: Literal["cosine", "plateau"] = "cosine"
+    warmup_epochs: float = Field(0.0, ge=0)
+    patience: int = Field(0, ge=0)
+    trainable_fraction: float = Field(1.0, ge=0, le=1)
+
+
+class Recipe(BaseModel):
+    """What a trainer needs besides data. Defaults are the house's; a trainer states the rest."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    weights: Literal["imagenet", "none"] = "none"
+    network_px: int | None = Field(None, ge=16, le=1024)  # upsampled inside the network; None: not
+    widths: tuple[int, ...] = ()  # channels per stage, where the trainer builds its own stages
+    depths: tuple[int, ...] = ()  # blocks per stage
+    head_units: tuple[int, ...] = ()  # hidden dense layers between pooling and logits
+    dropout: float = Field(0.0, ge=0, lt=1)
+    drop_path: float = Field(0.0, ge=0, lt=1)  # stochastic depth of the last block
+    l1: float = Field(0.0, ge=0)  # on the head's kernels
+    l2: float = Field(0.0, ge=0)
+    batch: int = Field(64, ge=2)
+    weight_decay: float = Field(0.0, ge=0)  # AdamW's; norms and biases are exempt
+    clip_norm: float = Field(1.0, gt=0)  # global norm of the gradient
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    class_weights: bool = True  # inverse frequency, square root taken, mean 1 over the images
+    ema_momentum: float = Field(0.99, ge=0, lt=1)  # moving average of weights per step; 0: off
+    mixed_precision: bool = True  # on a GPU; a CPU always computes in float32
+    head: Phase | None = None  # phase 1, on a frozen pretrained backbone
+    whole: Phase  # phase 2
+    policy: Policy = Policy()
+    inner_fraction: float = Field(0.1, gt=0, lt=0.5)  # of the training rows, watched while training
+
+
+def with_preset(recipe: Recipe, presets: dict[str, dict[str, Any]], preset: str) -> Recipe:
+    """The recipe with a preset's fields; "full" is the recipe itself.
+
+    Nested models merge field by field. Raises RecipeError for a preset that the member lacks.
+    """
+    if preset not in presets:
+        raise RecipeError(
+            f"{recipe.name}: no preset {preset!r}; it has {', '.join(presets)}. "
+            "`bcsub train --all` takes the members that have the asked one."
+        )
+    return _merged(recipe, presets[preset])
+
+
+def overridden(recipe: Recipe, settings: list[str]) -> Recipe:
+    """The recipe with `field=value` settings; a dot reaches inside ("policy.hue.rate=.3").
+
+    Raises RecipeError for an unknown field, naming the nearest, or a value of the wrong type.
+    """
+    for setting in settings:
+        path, equals, value = setting.partition("=")
+        if not equals:
+            raise RecipeError(f"--set: expected field=value, got {setting!r}.")
+        changes: Any = None if value.lower() == "none" else value
+        if "," in value:
+            changes = value.split(",")
+        _check_path(recipe, path)
+        for part in reversed(path.split(".")):
+            changes = {part: changes}
+        recipe = _merged(recipe, changes)
+    return recipe
+
+
+def _merged(recipe: Recipe, changes: dict[str, Any]) -> Recipe:
+    try:
+        return Recipe.model_validate(_deep(recipe.model_dump(), changes))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise RecipeError(
+            f"{recipe.name}: {where}: {first['msg']}, got {first['input']!r}."
+        ) from None
+
+
+def _deep(base: Any, changes: Any) -> Any:
+    if isinstance(base, dict) and isinstance(changes, dict):
+        return {**base, **{key: _deep(base.get(key), value) for key, value in changes.items()}}
+    return changes
+
+
+def _check_path(recipe: Recipe, path: str) -> None:
+    here: Any = recipe.model_dump()
+    for part in path.split("."):
+        if not isinstance(here, dict) or part not in here:
+            known = list(here) if isinstance(here, dict) else []
+            near = difflib.get_close_matches(part, known, 1)
+            hint = (
+                f"Did you mean {near[0]!r}?" if near else f"It has: {', '.join(known) or 'none'}."
+            )
+            raise RecipeError(f"--set {path}: no field {part!r}. {hint}")
+        here = here[part]

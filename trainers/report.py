@@ -1,0 +1,59 @@
+"""What a finished run shows: per-class scores, curves, a sheet of augmented images."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from sklearn.metrics import accuracy_score, log_loss, precision_recall_fscore_support
+
+from cells.files import replacing
+
+
+def per_class(labels: np.ndarray, probs: np.ndarray, classes: tuple[str, ...]) -> dict[str, Any]:
+    """Accuracy, log loss, and precision, recall and F1 of each class with mean and sd over classes.
+
+    labels: (n,). probs: (n, classes). sd is the population's (ddof 0), as the report's Table 1.
+    """
+    scores = precision_recall_fscore_support(
+        labels, probs.argmax(axis=1), labels=range(len(classes)), zero_division=0
+    )
+    table = dict(zip(("precision", "recall", "f1", "images"), scores, strict=True))
+    return {
+        "accuracy": float(accuracy_score(labels, probs.argmax(axis=1))),
+        "log_loss": float(log_loss(labels, probs.astype(np.float64), labels=range(len(classes)))),
+        "classes": {
+            name: {key: float(values[index]) for key, values in table.items()}
+            for index, name in enumerate(classes)
+        },
+        "mean": {key: float(np.mean(table[key])) for key in ("precision", "recall", "f1")},
+        "sd": {key: float(np.std(table[key])) for key in ("precision", "recall", "f1")},
+    }
+
+
+def draw_curves(path: Path, history: list[dict[str, Any]], title: str) -> None:
+    """Losses, accuracies and learning rate over the epochs of all phases, as a PNG."""
+    epochs = np.arange(1, len(history) + 1)
+    figure = Figure(figsize=(11, 3.4), layout="constrained")
+    losses, accuracies, rates = figure.subplots(1, 3)
+    for key, label in (
+        ("loss", "training (augmented)"),
+        ("inner_clean_loss", "inner, clean"),
+        ("inner_shifted_loss", "inner, shifted"),
+    ):
+        losses.plot(epochs, [row[key] for row in history], marker=".", label=label)
+    for key, label in (("inner_clean_accuracy", "clean"), ("inner_shifted_accuracy", "shifted")):
+        accuracies.plot(epochs, [row[key] for row in history], marker=".", label=f"inner, {label}")
+    rates.plot(epochs, [row["learning_rate"] for row in history], marker=".")
+    for axis, name in ((losses, "log loss"), (accuracies, "accuracy"), (rates, "learning rate")):
+        axis.set(xlabel="epoch", ylabel=name)
+        axis.grid(alpha=0.3)
+    losses.legend(fontsize=8)
+    accuracies.legend(fontsize=8)
+    starts = [i for i in range(1, len(history)) if history[i]["phase"] != history[i - 1]["phase"]]
+    for start in starts:
+        for axis in (losses, accuracies, rates):
+            axis.axvline(start + 0.5, color="grey", linestyle=":")
+    figure.suptitle(title)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=110)

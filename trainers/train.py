@@ -1,0 +1,181 @@
+"""One run from recipe to DONE: build, fit, export, predict, report."""
+
+import csv
+import io
+import json
+import time
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import keras
+import numpy as np
+from cells.contact_sheet import contact_sheet
+
+from cells.dataset import Dataset
+from cells.errors import RunError
+from cells.files import write_json, write_text
+from cells.folds import inner_rows
+from trainers import devices
+from trainers.batches import training_batches
+from trainers.catalog import member
+from trainers.export import write_member
+from trainers.fit import Progress, TrainingData, fit
+from trainers.predict import predict_run
+from trainers.pretrained import load_pretrained, resolve
+from trainers.recipe import Recipe
+from trainers.report import draw_curves, per_class
+from trainers.runs import Run, done
+
+
+class TrainProgress(Progress):
+    """What `train_run` tells besides steps and epochs."""
+
+    def say(self, text: str) -> None:
+        """One line about what is being done now."""
+
+
+def build_network(
+    module: ModuleType, recipe: Recipe, image_px: int, classes: int, weights_file: Path | None
+) -> keras.Model:
+    """The member's network in this machine's precision, pretrained when the recipe says so."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(devices.precision(recipe))
+    try:
+        network = module.build(recipe, image_px, classes)
+    finally:
+        keras.config.set_dtype_policy(before)
+    if recipe.weights == "imagenet":
+        load_pretrained(network, recipe.name, resolve(recipe.name, weights_file))
+    return network
+
+
+def train_run(
+    run: Run, dataset: Dataset, progress: TrainProgress, weights_file: Path | None = None
+) -> dict[str, Any]:
+    """Train one fold of one run, or go on where it was interrupted; returns what DONE says.
+
+    A finished run is returned as it is.
+    """
+    finished = done(run.folder)
+    if finished is not None:
+        progress.say(f"{run.run} fold {run.fold}: finished before")
+        return finished
+    run.folder.mkdir(parents=True, exist_ok=True)
+    run.write_recipe(dataset)
+    checkpoint = run.folder / "checkpoint.h5"
+    started = time.perf_counter()
+    keras.utils.set_random_seed(run.seed)
+    classes = len(dataset.classes)
+    image_px = dataset.competition.image_px
+    resumed = checkpoint.is_file()
+    network = build_network(
+        member(run.name),
+        # what a checkpoint holds replaces the pretrained weights anyway
+        run.recipe.model_copy(update={"weights": "none"}) if resumed else run.recipe,
+        image_px,
+        classes,
+        weights_file,
+    )
+    data = training_data(dataset, run.fold, run.recipe, run.seed)
+    if not resumed:
+        progress.say(f"{run.run} fold {run.fold}: {len(data.labels)} training images")
+        _draw_batches(run, data, dataset)
+    history = fit(network, run.recipe, data, run.seed, checkpoint, progress)
+    return _finish(run, dataset, network, history, time.perf_counter() - started, progress)
+
+
+def training_data(dataset: Dataset, fold: int, recipe: Recipe, seed: int) -> TrainingData:
+    """Training rows without the inner ones, which come clean and shifted."""
+    rows = dataset.train_rows(fold)
+    inner = inner_rows(
+        dataset.labels, dataset.group, rows, np.random.default_rng(seed), recipe.inner_fraction
+    )
+    learn = np.setdiff1d(rows, inner)
+    if not len(learn):
+        raise RunError("no training rows are left. Prepare an archive with more images.")
+    return TrainingData(
+        images=dataset.images(learn),
+        labels=dataset.labels[learn],
+        inner_clean=dataset.images(inner),
+        inner_shifted=dataset.shifted(inner),
+        inner_labels=dataset.labels[inner],
+        classes=len(dataset.classes),
+    )
+
+
+def _draw_batches(run: Run, data: TrainingData, dataset: Dataset) -> None:
+    """batches.png: a batch as the network receives it, each image with its shares of classes."""
+    batch = min(48, run.recipe.batch, len(data.labels))
+    batches = training_batches(
+        data.images[:2048], data.labels[:2048], data.classes, run.recipe, batch, run.seed, 0
+    )
+    images, labels, _ = next(iter(batches))
+    titles = []
+    for row in labels.numpy():
+        parts = [(share, name) for share, name in zip(row, dataset.classes, strict=True)]
+        titles.append(
+            "\n".join(
+                name if share > 0.995 else f"{share:.0%} {name}"
+                for share, name in sorted(parts, reverse=True)[:2]
+                if share > 0.005
+            )
+        )
+    contact_sheet(
+        run.folder / "batches.png",
+        images.numpy().astype(np.uint8),
+        titles,
+        columns=12,
+        heading=f"{run.run}: a batch as the network receives it",
+    )
+
+
+def _finish(
+    run: Run,
+    dataset: Dataset,
+    network: keras.Model,
+    history: list[dict[str, Any]],
+    seconds: float,
+    progress: TrainProgress,
+) -> dict[str, Any]:
+    """Export, predict, report; DONE is written last."""
+    text = io.StringIO()
+    table = csv.DictWriter(text, history[0].keys())
+    table.writeheader()
+    table.writerows(history)
+    write_text(run.folder / "history.csv", text.getvalue())
+    draw_curves(run.folder / "curves.png", history, f"{run.run}, fold {run.fold}")
+    write_member(
+        run.folder / "member.h5",
+        network,
+        {
+            "name": run.name,
+            "run": run.run,
+            "fold": run.fold,
+            "classes": dataset.classes,
+            "image_px": dataset.competition.image_px,
+            "data_fingerprint": dataset.fingerprint,
+            "recipe_fingerprint": run.recipe_fingerprint,
+        },
+    )
+    held_out = predict_run(run.folder, dataset, progress.say)
+    report = {
+        part: per_class(held_out["labels"], held_out[part], dataset.classes)
+        for part in ("clean", "shifted")
+    }
+    write_json(run.folder / "report.json", report)
+    trained = sum(row["seconds"] for row in history)
+    shown = sum(row["seconds"] * row["images_per_s"] for row in history)
+    summary = {
+        "run": run.run,
+        "name": run.name,
+        "fold": run.fold,
+        "clean_accuracy": report["clean"]["accuracy"],
+        "shifted_accuracy": report["shifted"]["accuracy"],
+        "epochs": len(history),
+        "seconds": round(max(seconds, trained), 1),
+        "images_per_s": round(shown / trained, 1),
+    }
+    (run.folder / "checkpoint.h5").unlink(missing_ok=True)
+    write_text(run.folder / "DONE", json.dumps(summary, indent=2) + "\n")
+    return summary
