@@ -1,4 +1,4 @@
-"""All commands in one list; TensorFlow is imported inside them, so `bcsub --help` answers at once."""
+"""All commands in one list. TensorFlow is imported inside them: `--help` answers at once."""
 
 import typer
 

@@ -45,9 +45,7 @@ def answer(
             if as_json:
                 print(json.dumps({"error": line}), file=out, flush=True)
             else:
-                progress.print(
-                    f"[red]error[/red] {escape(line)}", highlight=False, soft_wrap=True
-                )
+                progress.print(f"[red]error[/red] {escape(line)}", highlight=False, soft_wrap=True)
             raise typer.Exit(1) from None
         code = result.pop("exit", 0)
         if as_json:

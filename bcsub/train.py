@@ -22,7 +22,7 @@ def train(
         str, typer.Option(help="full (a GPU), cpu (2 cores, half an hour each), demo (a minute).")
     ] = "full",
     folds: Annotated[
-        int, typer.Option(min=1, help="Train this many fold-models of each member; 1 holds out fold 0.")
+        int, typer.Option(min=1, help="Fold-models of each member; 1 holds out fold 0 only.")
     ] = 1,
     seed: Annotated[int, typer.Option(help="Seed of weights, order and augmentation.")] = 0,
     tag: Annotated[str, typer.Option(help="A word added to the run's name.")] = "",

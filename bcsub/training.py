@@ -161,5 +161,3 @@ class RichProgress:
             f"shifted {row['inner_shifted_accuracy']:.4f} ({row['inner_shifted_loss']:.4f})",
             highlight=False,
         )
-
-

@@ -1,1 +1,1 @@
-"""What a competitor is given: the archive, cleaning, folds, augmentation, shift, the demo archive."""
+"""What a competitor is given: archive, cleaning, folds, augmentation, shift, a drawn archive."""

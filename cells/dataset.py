@@ -45,6 +45,7 @@ class Dataset:
 
     @property
     def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of their labels."""
         return self.competition.classes
 
     def images(self, rows: np.ndarray) -> np.ndarray:
@@ -90,7 +91,7 @@ class Dataset:
 
 
 def open_dataset(path: Path) -> Dataset:
-    """Read work/dataset.h5. Raises DatasetError when it is missing, damaged or of another format."""
+    """Read work/dataset.h5. Raises DatasetError when missing, damaged or of another format."""
     if not path.is_file():
         raise DatasetError(f"{path}: no such file. Run `bcsub prepare ARCHIVE` first.")
     try:

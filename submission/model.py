@@ -16,6 +16,7 @@ added to one array, so memory does not grow with the number of members or views.
 
 import json
 import os
+from typing import Any
 
 import h5py
 import numpy as np
@@ -45,7 +46,7 @@ class Model:
     Raises ValueError when weights.h5 is missing, damaged or of a newer format.
     """
 
-    def __init__(self, path=None):
+    def __init__(self, path: Any = None) -> None:
         folder = os.fspath(path) if path is not None else _here()
         file_name = os.path.join(folder, "weights.h5")
         with _open(file_name, "bundle") as file:
@@ -57,15 +58,15 @@ class Model:
             self.members = [Network(group) for group in groups]
         self.weights /= self.weights.sum()
 
-    def predict(self, X):
+    def predict(self, X: Any) -> np.ndarray:
         """Class indices of X (n, px, px, 3), values 0-255: (n,) int64."""
         return self.predict_proba(X).argmax(axis=1).astype(np.int64)
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: Any) -> np.ndarray:
         """Class probabilities of X (n, px, px, 3), values 0-255: (n, classes) float32."""
         images = check_images(X, self.image_px)
         total = np.zeros((len(images), len(self.classes)), np.float64)
-        for weight, member in zip(self.weights, self.members):
+        for weight, member in zip(self.weights, self.members, strict=True):
             for view in self.views:
                 total += weight / len(self.views) * member.probs(images, view)
         return total.astype(np.float32)
@@ -80,7 +81,7 @@ class Network:
     group: the HDF5 group or file that holds `program` and `arrays`.
     """
 
-    def __init__(self, group):
+    def __init__(self, group: Any) -> None:
         program = json.loads(group["program"][()])
         arrays = {key: _float32(item) for key, item in group["arrays"].items()}
         self.name = str(group.attrs["name"])
@@ -92,15 +93,15 @@ class Network:
         shape = (None, self.image_px, self.image_px, 3)
         self._run = tf.function(self._forward, input_signature=[tf.TensorSpec(shape, tf.float32)])
 
-    def probs(self, images, view="identity"):
-        """Probabilities of images (n, px, px, 3), values 0-255, seen as `view`: (n, classes) float32."""
+    def probs(self, images: np.ndarray, view: str = "identity") -> np.ndarray:
+        """Probabilities of images (n, px, px, 3), 0-255, seen as `view`: (n, classes) float32."""
         return self._stream(images, view)[1]
 
-    def logits(self, images, view="identity"):
+    def logits(self, images: np.ndarray, view: str = "identity") -> np.ndarray:
         """What goes into the last softmax: (n, classes) float32."""
         return self._stream(images, view)[0]
 
-    def _stream(self, images, view):
+    def _stream(self, images: np.ndarray, view: str) -> tuple[np.ndarray, np.ndarray]:
         """Logits and probabilities, batch by batch; the batch is halved when memory runs out."""
         logits = np.empty((len(images), len(self.classes)), np.float32)
         probs = np.empty_like(logits)
@@ -118,8 +119,8 @@ class Network:
                 self.batch //= 2
         return logits, probs
 
-    def _forward(self, images):
-        values = {0: images}
+    def _forward(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        values: dict[int, tf.Tensor] = {0: images}
         for step in self._steps:
             inputs = [values[index] for index in step["in"]]
             arrays = {key: self._weights[name] for key, name in step["arrays"].items()}
@@ -127,13 +128,13 @@ class Network:
         return values[self._logits_at], values[self._output_at]
 
 
-def read_member(path):
+def read_member(path: Any) -> Network:
     """The network in a member.h5. Raises ValueError when the file is missing or damaged."""
     with _open(os.fspath(path), "member") as file:
         return Network(file)
 
 
-def turn(images, view):
+def turn(images: np.ndarray, view: str) -> np.ndarray:
     """Images (n, px, px, 3) as `view`, a name of VIEWS, shows them."""
     quarters, flip = VIEWS[view]
     if flip:
@@ -141,7 +142,7 @@ def turn(images, view):
     return np.rot90(images, quarters, axes=(1, 2))
 
 
-def check_images(X, image_px):
+def check_images(X: Any, image_px: int) -> np.ndarray:
     """X as an array (n, image_px, image_px, 3), values 0-255; one image may lack the first axis.
 
     Raises ValueError for another shape, NaN or infinity, values outside 0-255, and fractions that
@@ -173,12 +174,12 @@ def check_images(X, image_px):
 # ---- reading -----------------------------------------------------------------------------------
 
 
-def _here():
+def _here() -> str:
     """The folder of this file; the working directory when it was run through `exec`."""
     return os.path.dirname(os.path.abspath(globals().get("__file__", "model.py")))
 
 
-def _open(file_name, kind):
+def _open(file_name: str, kind: str) -> h5py.File:
     if not os.path.isfile(file_name):
         raise ValueError(f"{file_name}: no such file. It must lie beside model.py.")
     try:
@@ -189,12 +190,13 @@ def _open(file_name, kind):
     if found != kind or version > FORMAT:
         file.close()
         raise ValueError(
-            f"{file_name}: expected a {kind} of format {FORMAT} or older, got {found} of format {version}."
+            f"{file_name}: expected a {kind} of format {FORMAT} or older, "
+            f"got {found} of format {version}."
         )
     return file
 
 
-def _float32(item):
+def _float32(item: Any) -> np.ndarray:
     """An array as stored: plain float32, or a group of float16 `values` and float32 `scale`."""
     if isinstance(item, h5py.Group):
         return item["values"][()].astype(np.float32) * item["scale"][()]
@@ -204,13 +206,17 @@ def _float32(item):
 # ---- folding -----------------------------------------------------------------------------------
 
 
-def _fold(ops, arrays, logits_at):
+def _fold(
+    ops: list[dict[str, Any]], arrays: dict[str, np.ndarray], logits_at: int
+) -> tuple[list[dict[str, Any]], dict[str, tf.Tensor]]:
     """Merge every per-channel scale and shift into the linear operation before it, in float32.
 
     Returns the shorter program, and its arrays as tensors.
     """
-    arrays, steps, maker = dict(arrays), [], {}
-    uses = {}
+    arrays = dict(arrays)
+    steps: list[dict[str, Any]] = []
+    maker: dict[int, dict[str, Any]] = {}
+    uses: dict[int, int] = {}
     for step in ops:
         for index in step["in"]:
             uses[index] = uses.get(index, 0) + 1
@@ -234,7 +240,7 @@ def _fold(ops, arrays, logits_at):
 _CHANNEL_AXIS = {"conv": 3, "depthwise": 2, "dense": 1}
 
 
-def _as_scale(step, arrays):
+def _as_scale(step: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     """y = gamma (x - mean) / sqrt(variance + epsilon) + beta, written as y = x scale + shift."""
     named = {key: arrays[name] for key, name in step["arrays"].items()}
     scale = named.get("gamma", 1.0) / np.sqrt(named["variance"] + step["attrs"]["epsilon"])
@@ -245,7 +251,9 @@ def _as_scale(step, arrays):
     return {**step, "op": "scale", "arrays": names, "attrs": {}}
 
 
-def _scale_into(source, step, arrays):
+def _scale_into(
+    source: dict[str, Any], step: dict[str, Any], arrays: dict[str, np.ndarray]
+) -> None:
     """Multiply the kernel and bias of `source` by the scale of `step`, and add its shift."""
     kernel = arrays[source["arrays"]["kernel"]]
     scale = arrays[step["arrays"]["scale"]]
@@ -265,53 +273,71 @@ def _scale_into(source, step, arrays):
 # ---- the operations ----------------------------------------------------------------------------
 
 
-def _conv(x, kernel, bias=None, strides=1, padding="VALID", dilation=1):
+def _conv(
+    x: Any,
+    kernel: Any,
+    bias: Any = None,
+    strides: int = 1,
+    padding: str = "VALID",
+    dilation: int = 1,
+) -> tf.Tensor:
     y = tf.nn.conv2d(x, kernel, strides, padding, dilations=dilation)
     return y if bias is None else tf.nn.bias_add(y, bias)
 
 
-def _depthwise(x, kernel, bias=None, strides=1, padding="VALID", dilation=1):
+def _depthwise(
+    x: Any,
+    kernel: Any,
+    bias: Any = None,
+    strides: int = 1,
+    padding: str = "VALID",
+    dilation: int = 1,
+) -> tf.Tensor:
     y = tf.nn.depthwise_conv2d(
         x, kernel, (1, strides, strides, 1), padding, dilations=(dilation, dilation)
     )
     return y if bias is None else tf.nn.bias_add(y, bias)
 
 
-def _dense(x, kernel, bias=None):
+def _dense(x: Any, kernel: Any, bias: Any = None) -> tf.Tensor:
     inner, outer = kernel.shape
     y = tf.matmul(tf.reshape(x, (-1, inner)), kernel)
     y = y if bias is None else tf.nn.bias_add(y, bias)
     return tf.reshape(y, tf.concat([tf.shape(x)[:-1], [outer]], 0)) if x.shape.rank > 2 else y
 
 
-def _layer_norm(x, gamma=None, beta=None, epsilon=1e-3):
+def _layer_norm(x: Any, gamma: Any = None, beta: Any = None, epsilon: float = 1e-3) -> tf.Tensor:
     mean, variance = tf.nn.moments(x, axes=[-1], keepdims=True)
     return tf.nn.batch_normalization(x, mean, variance, beta, gamma, epsilon)
 
 
-def _scale(x, scale, shift=None):
+def _scale(x: Any, scale: Any, shift: Any = None) -> tf.Tensor:
     return x * scale if shift is None else x * scale + shift
 
 
-def _pool(x, kind, size, strides, padding):
+def _pool(x: Any, kind: str, size: Any, strides: Any, padding: str) -> tf.Tensor:
     pool = tf.nn.max_pool2d if kind == "max" else tf.nn.avg_pool2d
     return pool(x, size, strides, padding)
 
 
-def _global_pool(x, kind, keepdims=False):
+def _global_pool(x: Any, kind: str, keepdims: bool = False) -> tf.Tensor:
     reduce = tf.reduce_max if kind == "max" else tf.reduce_mean
     return reduce(x, axis=(1, 2), keepdims=keepdims)
 
 
-def _activation(x, kind):
+def _flatten(x: Any) -> tf.Tensor:
+    return tf.reshape(x, (tf.shape(x)[0], -1))
+
+
+def _activation(x: Any, kind: str) -> tf.Tensor:
     return ACTIVATIONS[kind](x)
 
 
-def _resize(x, size, method):
+def _resize(x: Any, size: Any, method: str) -> tf.Tensor:
     return tf.image.resize(x, size, method)
 
 
-ACTIVATIONS = {
+ACTIVATIONS: dict[str, Any] = {
     "relu": tf.nn.relu,
     "relu6": tf.nn.relu6,
     "gelu": lambda x: tf.nn.gelu(x, approximate=False),
@@ -324,7 +350,7 @@ ACTIVATIONS = {
     "softplus": tf.nn.softplus,
 }
 
-OPS = {
+OPS: dict[str, Any] = {
     "conv": _conv,
     "depthwise": _depthwise,
     "dense": _dense,
@@ -337,8 +363,8 @@ OPS = {
     "pad": lambda x, paddings: tf.pad(x, paddings),
     "pool": _pool,
     "global_pool": _global_pool,
-    "flatten": lambda x: tf.reshape(x, (-1, int(np.prod(x.shape[1:])))),
-    "reshape": lambda x, shape: tf.reshape(x, (-1, *shape)),
+    "flatten": _flatten,
+    "reshape": lambda x, shape: tf.reshape(x, (tf.shape(x)[0], *shape)),
     "resize": _resize,
     "softmax": lambda x: tf.nn.softmax(x),
 }

@@ -44,7 +44,7 @@ def load_state(path: Path) -> State:
     try:
         with h5py.File(path) as file:
             return State(**json.loads(file["state"][()]), best=_read(file["best"]))
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError) as error:
         raise RunError(f"{path}: damaged ({error}). Delete it to train from the start.") from None
 
 

@@ -1,7 +1,7 @@
-"""ConvNeXt-Small, 50 M parameters: ImageNet weights, the head first, then every layer at a low rate.
+"""ConvNeXt-Small, 50 M parameters: ImageNet weights; the head first, then all at a low rate.
 
-Run:    bcsub train convnext-small            (a GPU; without one, `--preset cpu` members are for you)
-Result: not measured on real images yet: no GPU was at hand (docs/results.md)
+Run:    bcsub train convnext-small
+Result: none on real images yet, for want of a GPU (docs/results.md)
 Source: Liu et al. 2022, arXiv:2201.03545
 """
 

@@ -22,7 +22,7 @@ def keep_freed_memory() -> bool:
         return False
     arena_max, top_pad, trim_threshold, mmap_threshold = -8, -2, -1, -3  # from malloc.h
     settings = ((arena_max, 1), (top_pad, 256 << 20), (trim_threshold, 2**31 - 1))
-    return all([mallopt(*each) for each in (*settings, (mmap_threshold, 1 << 30))])
+    return all(mallopt(*each) for each in (*settings, (mmap_threshold, 1 << 30)))
 
 
 def gpus() -> list[str]:

@@ -55,15 +55,19 @@ def to_program(network: keras.Model) -> tuple[dict[str, Any], dict[str, np.ndarr
     return {"ops": program.ops, "logits": logits, "output": output}, program.arrays
 
 
-def write_member(path: Path, network: keras.Model, attrs: dict[str, Any]) -> str:
+def write_member(path: Path, network: keras.Model, attrs: dict[str, Any], half: bool = True) -> str:
     """Write member.h5 in one step; returns its fingerprint.
 
     attrs: name, run, fold, classes, image_px, data_fingerprint, recipe_fingerprint.
+    half: kernels as float16, half the size; False keeps float32.
     """
     program, arrays = to_program(network)
     text = json.dumps(program)
     depthwise = {step["arrays"]["kernel"] for step in program["ops"] if step["op"] == "depthwise"}
-    packed = {key: pack_array(array, key in depthwise) for key, array in arrays.items()}
+    packed = {
+        key: pack_array(array, key in depthwise) if half else (array,)
+        for key, array in arrays.items()
+    }
     parts = [part.tobytes() for key in sorted(packed) for part in packed[key]]
     member_fingerprint = fingerprint(text, *parts)
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
@@ -114,8 +118,8 @@ def _walk(model: keras.Model, inputs: list[int], program: Program, path: str) ->
             if node.is_input:
                 continue
             arguments = [values[id(tensor)] for tensor in node.input_tensors]
-            layer = node.operation
-            value = _call(layer, arguments, program, f"{path}/{layer.name}")
+            operation: Any = node.operation
+            value = _call(operation, arguments, program, f"{path}/{operation.name}")
             values[id(node.output_tensors[0])] = value
     return [values[id(tensor)] for tensor in model.outputs]
 

@@ -90,6 +90,7 @@ def fit(
                 epochs=phase.epochs,
                 callbacks=[keeper],
                 verbose=0,
+                shuffle=False,  # the batches are shuffled already; Keras would warn
             )
         network.set_weights(state.best)
     return state.history

@@ -6,7 +6,14 @@ A preset is the recipe with the few fields that differ; `--set field=value` is o
 import difflib
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from cells.augment import Policy
 from cells.errors import RecipeError
@@ -58,6 +65,20 @@ class Recipe(BaseModel):
     policy: Policy = Policy()
     inner_fraction: float = Field(0.1, gt=0, lt=0.5)  # of the training rows, watched while training
 
+    @field_validator("network_px", "head", mode="before")
+    @classmethod
+    def _absent(cls, value: Any) -> Any:
+        return None if value == "none" else value
+
+    @model_validator(mode="after")
+    def _as_many(self) -> "Recipe":
+        if len(self.widths) != len(self.depths):
+            raise ValueError(
+                "widths and depths: expected one of each per stage, "
+                f"got {len(self.widths)} and {len(self.depths)}"
+            )
+        return self
+
 
 def with_preset(recipe: Recipe, presets: dict[str, dict[str, Any]], preset: str) -> Recipe:
     """The recipe with a preset's fields; "full" is the recipe itself.
@@ -75,20 +96,21 @@ def with_preset(recipe: Recipe, presets: dict[str, dict[str, Any]], preset: str)
 def overridden(recipe: Recipe, settings: list[str]) -> Recipe:
     """The recipe with `field=value` settings; a dot reaches inside ("policy.hue.rate=.3").
 
+    Commas separate the numbers of a tuple; none empties a field that may be empty.
     Raises RecipeError for an unknown field, naming the nearest, or a value of the wrong type.
     """
+    together: dict[str, Any] = {}
     for setting in settings:
         path, equals, value = setting.partition("=")
         if not equals:
             raise RecipeError(f"--set: expected field=value, got {setting!r}.")
-        changes: Any = None if value.lower() == "none" else value
-        if "," in value:
-            changes = value.split(",")
-        _check_path(recipe, path)
+        changes: Any = value
+        if isinstance(_at(recipe, path), tuple):
+            changes = [part for part in value.split(",") if part.strip()]
         for part in reversed(path.split(".")):
             changes = {part: changes}
-        recipe = _merged(recipe, changes)
-    return recipe
+        together = _deep(together, changes)
+    return _merged(recipe, together)
 
 
 def _merged(recipe: Recipe, changes: dict[str, Any]) -> Recipe:
@@ -97,9 +119,12 @@ def _merged(recipe: Recipe, changes: dict[str, Any]) -> Recipe:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise RecipeError(
-            f"{recipe.name}: {where}: {first['msg']}, got {first['input']!r}."
-        ) from None
+        text = (
+            f"{where}: {first['msg']}, got {first['input']!r}"
+            if where
+            else first["msg"].removeprefix("Value error, ")
+        )
+        raise RecipeError(f"{recipe.name}: {text}.") from None
 
 
 def _deep(base: Any, changes: Any) -> Any:
@@ -108,14 +133,15 @@ def _deep(base: Any, changes: Any) -> Any:
     return changes
 
 
-def _check_path(recipe: Recipe, path: str) -> None:
+def _at(recipe: Recipe, path: str) -> Any:
+    """The value of a field now. Raises RecipeError when there is no such field."""
     here: Any = recipe.model_dump()
     for part in path.split("."):
         if not isinstance(here, dict) or part not in here:
             known = list(here) if isinstance(here, dict) else []
             near = difflib.get_close_matches(part, known, 1)
-            hint = (
-                f"Did you mean {near[0]!r}?" if near else f"It has: {', '.join(known) or 'none'}."
-            )
+            hint = f"There are {', '.join(known)}." if known else "Nothing lies below a value."
+            hint = f"Did you mean {near[0]!r}?" if near else hint
             raise RecipeError(f"--set {path}: no field {part!r}. {hint}")
         here = here[part]
+    return here

@@ -19,9 +19,11 @@ def per_class(labels: np.ndarray, probs: np.ndarray, classes: tuple[str, ...]) -
         labels, probs.argmax(axis=1), labels=range(len(classes)), zero_division=0
     )
     table = dict(zip(("precision", "recall", "f1", "images"), scores, strict=True))
+    exact = probs.astype(np.float64)  # float32 rows sum to 1 within 1e-7, which log_loss warns of
+    exact /= exact.sum(axis=1, keepdims=True)
     return {
         "accuracy": float(accuracy_score(labels, probs.argmax(axis=1))),
-        "log_loss": float(log_loss(labels, probs.astype(np.float64), labels=range(len(classes)))),
+        "log_loss": float(log_loss(labels, exact, labels=range(len(classes)))),
         "classes": {
             name: {key: float(values[index]) for key, values in table.items()}
             for index, name in enumerate(classes)

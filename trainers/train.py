@@ -6,12 +6,12 @@ import json
 import time
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import numpy as np
-from cells.contact_sheet import contact_sheet
 
+from cells.contact_sheet import contact_sheet
 from cells.dataset import Dataset
 from cells.errors import RunError
 from cells.files import write_json, write_text
@@ -28,7 +28,7 @@ from trainers.report import draw_curves, per_class
 from trainers.runs import Run, done
 
 
-class TrainProgress(Progress):
+class TrainProgress(Progress, Protocol):
     """What `train_run` tells besides steps and epochs."""
 
     def say(self, text: str) -> None:

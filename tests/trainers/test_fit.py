@@ -1,0 +1,350 @@
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from cells.augment import Policy
+from cells.errors import RunError
+from trainers import devices, fit
+from trainers.fit import TrainingData, compile_network, phases, set_trainable
+from trainers.networks import head
+from trainers.recipe import Phase, Recipe
+from trainers.train import build_network
+
+CLASSES = 3
+BACKBONE = ["conv0", "norm0", "conv1", "norm1", "conv2"]  # layers with weights, in order
+HEAD = ["head_dense0", "head_logits"]
+
+
+def recipe(**fields) -> Recipe:
+    """Nothing random but the order of the rows, and nothing that bends the loss."""
+    fields = {
+        "whole": Phase(epochs=1, peak_lr=0.01),
+        "policy": Policy(flip=0),
+        "class_weights": False,
+        "ema_momentum": 0.0,
+        "clip_norm": 1e9,
+        "batch": 6,
+        **fields,
+    }
+    return Recipe(name="toy", **fields)
+
+
+def build(recipe: Recipe, image_px: int, classes: int) -> keras.Model:
+    """A network with one of each: convolution, batch norm, depthwise, layer norm, hidden layer."""
+    images = keras.Input((image_px, image_px, 3))
+    x = layers.Normalization(mean=[128] * 3, variance=[64**2] * 3)(images)
+    x = layers.Conv2D(4, 3, strides=2, activation="relu", name="conv0")(x)
+    x = layers.BatchNormalization(momentum=0.5, name="norm0")(x)
+    x = layers.DepthwiseConv2D(3, name="conv1")(x)
+    x = layers.LayerNormalization(name="norm1")(x)
+    x = layers.Conv2D(5, 1, activation="relu", name="conv2")(x)
+    x = layers.GlobalAveragePooling2D()(x)
+    return keras.Model(images, head(x, recipe, classes))
+
+
+def network_for(recipe: Recipe, seed: int = 0) -> keras.Model:
+    keras.utils.set_random_seed(seed)
+    return build(recipe, 8, CLASSES)
+
+
+def constant_network(recipe: Recipe, logits: list[float]) -> keras.Model:
+    """Gives the same logits whatever it sees, so that a loss can be worked out by hand."""
+    images = keras.Input((8, 8, 3))
+    x = layers.GlobalAveragePooling2D()(images)
+    network = keras.Model(images, head(x, recipe, CLASSES))
+    network.get_layer("head_logits").set_weights([np.zeros((3, CLASSES)), np.array(logits)])
+    return network
+
+
+def training_data(labels: list[int]) -> TrainingData:
+    rng = np.random.default_rng(1)
+
+    def images(of: np.ndarray) -> np.ndarray:
+        made = rng.integers(0, 100, (len(of), 8, 8, 3))
+        made[np.arange(len(of)), :, :, of] += 60
+        return made.astype(np.uint8)
+
+    learn, inner = np.array(labels), np.array([0, 1, 2, 0, 1, 2])
+    return TrainingData(images(learn), learn, images(inner), images(inner) // 2, inner, CLASSES)
+
+
+DATA = training_data([0, 1, 2] * 6 + [0, 1])  # 20 images: 3 batches of 6, two rows left over
+
+
+def trained(network, recipe, path, told, data=DATA, seed=3):
+    return fit.fit(network, recipe, data, seed, path / "checkpoint.h5", told)
+
+
+def by_layer(network: keras.Model) -> dict[str, list[np.ndarray]]:
+    return {layer.name: layer.get_weights() for layer in network.layers if layer.weights}
+
+
+def changed(before: dict, after: dict) -> list[str]:
+    """Names of the layers of which any number is another."""
+    return [
+        name
+        for name, arrays in after.items()
+        if any((a != b).any() for a, b in zip(before[name], arrays, strict=True))
+    ]
+
+
+def scripted(monkeypatch, losses: list[tuple[float, float]], seen: list | None = None) -> None:
+    """Let epoch after epoch score these (clean, shifted) inner losses, whatever was learnt."""
+    coming = [loss for pair in losses for loss in pair]
+
+    def score(network, images, labels):
+        if seen is not None:
+            seen.append((network.get_weights(), images, labels))
+        return coming.pop(0), 0.5
+
+    monkeypatch.setattr(fit, "score", score)
+
+
+# ---- phases --------------------------------------------------------------------------------------
+
+
+def test_the_head_trains_alone_first_then_the_last_fraction(tmp_path, told):
+    fine_tuned = recipe(
+        weights="imagenet",
+        head_units=(4,),
+        head=Phase(epochs=1, peak_lr=0.01),
+        whole=Phase(epochs=1, peak_lr=0.01, trainable_fraction=0.4),
+    )
+    network = network_for(fine_tuned)
+    weights = [by_layer(network)]
+    progress = told()
+    progress.epoch = lambda row: weights.append(by_layer(network))
+    history = trained(network, fine_tuned, tmp_path, progress)
+    assert [row["phase"] for row in history] == ["head", "whole"]
+    start, after_head, after_whole = weights
+    assert list(start) == ["normalization", *BACKBONE, *HEAD]
+    assert changed(start, after_head) == HEAD
+    assert changed(after_head, after_whole) == ["norm1", "conv2", *HEAD]
+
+
+def test_nothing_pretrained_has_no_first_phase():
+    first, second = Phase(epochs=2, peak_lr=0.1), Phase(epochs=3, peak_lr=0.2)
+    assert phases(recipe(head=first, whole=second)) == [("whole", second)]
+    assert phases(recipe(weights="imagenet", whole=second)) == [("whole", second)]
+    assert phases(recipe(weights="imagenet", head=first, whole=second)) == [
+        ("head", first),
+        ("whole", second),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fraction", "free"),
+    [(0, []), (0.2, ["conv2"]), (0.5, ["conv1", "norm1", "conv2"]), (1, BACKBONE)],
+)
+def test_the_fraction_counts_layers_with_weights_from_the_last(fraction, free):
+    network = network_for(recipe(head_units=(4,)))
+    set_trainable(network, 0.0)
+    set_trainable(network, fraction)  # also thaws what was frozen
+    training = {weight.path.split("/")[0] for weight in network.trainable_weights}
+    assert training == {*free, *HEAD}
+
+
+def test_the_learning_rate_is_set_before_each_step(tmp_path, told):
+    phase = Phase(epochs=2, peak_lr=0.8, warmup_epochs=1)
+    network = network_for(recipe())
+    rates = []
+    progress = told()
+    progress.step = lambda *where: rates.append(float(np.asarray(network.optimizer.learning_rate)))
+    history = trained(network, recipe(whole=phase), tmp_path, progress)
+    # up in thirds, then (1 + cos 60°) / 2, (1 + cos 120°) / 2, and 0
+    expected = np.array([1 / 3, 2 / 3, 1, 0.75, 0.25, 0]) * 0.8
+    np.testing.assert_allclose(rates, expected, atol=1e-6)
+    np.testing.assert_allclose([row["learning_rate"] for row in history], [0.8, 0], atol=1e-6)
+
+
+def test_progress_is_told_every_step_and_every_epoch(tmp_path, told):
+    progress = told()
+    twice = recipe(whole=Phase(epochs=2, peak_lr=0.01))
+    history = trained(network_for(twice), twice, tmp_path, progress)
+    assert progress.steps == [("whole", e, 2, step, 3) for e in (0, 1) for step in (1, 2, 3)]
+    assert progress.rows == history
+    assert [row["epoch"] for row in history] == [1, 2]
+    for row in history:
+        assert row["images_per_s"] == pytest.approx(18 / row["seconds"], rel=0.6, abs=1)
+
+
+# ---- inner scores, early stopping, moving average ------------------------------------------------
+
+
+def test_score_is_log_loss_and_accuracy():
+    network = constant_network(recipe(), np.log([0.5, 0.3, 0.2]).tolist())
+    loss, accuracy = fit.score(network, DATA.images[:4], np.array([0, 0, 1, 2]))
+    expected = -(2 * np.log(0.5) + np.log(0.3) + np.log(0.2)) / 4
+    assert loss == pytest.approx(expected, abs=1e-6)
+    assert accuracy == 0.5
+
+
+def test_early_stopping_watches_both_versions_and_restores_the_best(
+    tmp_path, told, monkeypatch
+):
+    # clean alone is best in epoch 4, shifted alone in epoch 1; their mean in epoch 2
+    seen: list = []
+    scripted(monkeypatch, [(1.0, 0.5), (0.6, 0.7), (0.5, 0.9), (0.4, 1.0), (0.0, 0.0)], seen)
+    patient = recipe(whole=Phase(epochs=9, peak_lr=0.01, patience=2))
+    network = network_for(patient)
+    after: list = []
+    progress = told()
+    progress.epoch = lambda row: after.append(network.get_weights())
+    history = trained(network, patient, tmp_path, progress)
+    assert [row["inner_clean_loss"] for row in history] == [1.0, 0.6, 0.5, 0.4]
+    assert [row["inner_shifted_loss"] for row in history] == [0.5, 0.7, 0.9, 1.0]
+    for found, best, last in zip(network.get_weights(), after[1], after[3], strict=True):
+        np.testing.assert_array_equal(found, best)
+        assert found.size == 3 or (found != last).any()  # Normalization's own never change
+    for index, (_, images, labels) in enumerate(seen):
+        expected = DATA.inner_shifted if index % 2 else DATA.inner_clean
+        np.testing.assert_array_equal(images, expected)
+        np.testing.assert_array_equal(labels, DATA.inner_labels)
+
+
+def test_the_plateau_reduces_the_rate(tmp_path, told, monkeypatch):
+    scripted(monkeypatch, [(1.0, 1.0)] * 4)
+    phase = Phase(epochs=4, peak_lr=0.01, schedule="plateau", patience=4)
+    plateau = recipe(whole=phase)
+    history = trained(network_for(plateau), plateau, tmp_path, told())
+    rates = [row["learning_rate"] for row in history]
+    np.testing.assert_allclose(rates, [0.01, 0.01, 0.01, 0.002], rtol=1e-5)
+
+
+def test_what_is_scored_and_kept_is_the_moving_average(tmp_path, told, monkeypatch):
+    scored: list = []
+    scripted(monkeypatch, [(1.0, 1.0), (0.5, 0.5)], scored)
+    averaged = recipe(ema_momentum=0.75, whole=Phase(epochs=2, peak_lr=0.02))
+    network = network_for(averaged)
+    names = [weight.path for weight in network.weights]
+    raw: list = []
+    progress = told()
+    progress.step = lambda *where: raw.append(network.get_weights())
+    trained(network, averaged, tmp_path, progress)
+
+    average, at_epoch_end = raw[0], []
+    for step, weights in enumerate(raw):
+        if step:
+            pairs = zip(average, weights, strict=True)
+            average = [0.75 * old + 0.25 * new for old, new in pairs]
+        if step % 3 == 2:
+            at_epoch_end.append(average)
+    trainable = {weight.path for weight in network.trainable_weights}
+    differ = 0
+    for index, name in enumerate(names):
+        if name not in trainable:  # norm statistics are averages already
+            continue
+        for epoch in (0, 1):
+            found = scored[2 * epoch][0][index]
+            np.testing.assert_allclose(found, at_epoch_end[epoch][index], rtol=1e-4, atol=1e-6)
+        np.testing.assert_allclose(
+            network.get_weights()[index], at_epoch_end[1][index], rtol=1e-4, atol=1e-6
+        )
+        differ += np.abs(raw[5][index] - at_epoch_end[1][index]).max() > 1e-3
+    assert differ > 5
+
+
+def test_without_a_moving_average_the_last_weights_are_scored(tmp_path, told, monkeypatch):
+    scored: list = []
+    scripted(monkeypatch, [(1.0, 1.0)], scored)
+    network = network_for(recipe())
+    raw: list = []
+    progress = told()
+    progress.step = lambda *where: raw.append(network.get_weights())
+    trained(network, recipe(), tmp_path, progress)
+    for found, last in zip(scored[0][0], raw[-1], strict=True):
+        np.testing.assert_array_equal(found, last)
+
+
+# ---- going on after an interruption --------------------------------------------------------------
+
+
+LONG = recipe(
+    weights="imagenet",
+    head_units=(4,),
+    ema_momentum=0.5,
+    batch=8,
+    weight_decay=0.1,
+    head=Phase(epochs=2, peak_lr=0.05, warmup_epochs=1),
+    whole=Phase(epochs=3, peak_lr=0.02, schedule="plateau", patience=2, trainable_fraction=0.7),
+)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory, told):
+    network = network_for(LONG)
+    history = trained(network, LONG, tmp_path_factory.mktemp("whole"), told())
+    return history, network.get_weights()
+
+
+NUMBERS = (
+    "epoch",
+    "learning_rate",
+    "loss",
+    "inner_clean_loss",
+    "inner_clean_accuracy",
+    "inner_shifted_loss",
+    "inner_shifted_accuracy",
+)
+
+
+@pytest.mark.parametrize("epochs", [2, 4], ids=["after phase 1", "in phase 2"])
+def test_an_interrupted_training_goes_on_as_if_nothing_had_been(
+    uninterrupted, epochs, tmp_path, told
+):
+    whole, weights = uninterrupted
+    assert len(whole) == 5
+    with pytest.raises(KeyboardInterrupt):
+        trained(network_for(LONG), LONG, tmp_path, told(interrupt_after=epochs))
+    network, progress = network_for(LONG, seed=99), told()
+    history = trained(network, LONG, tmp_path, progress)
+    assert progress.rows == history[epochs:]
+    assert [row["phase"] for row in history] == ["head"] * 2 + ["whole"] * 3
+    for name in NUMBERS:
+        found, expected = ([row[name] for row in rows] for rows in (history, whole))
+        np.testing.assert_allclose(found, expected, rtol=1e-5, err_msg=name)
+    for found, expected in zip(network.get_weights(), weights, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_training_that_was_over_only_takes_its_best_weights(uninterrupted, tmp_path, told):
+    once = recipe()
+    first, again = network_for(once), network_for(once, seed=99)
+    history = trained(first, once, tmp_path, told())
+    progress = told()
+    assert trained(again, once, tmp_path, progress) == history
+    assert progress.steps == []
+    for found, expected in zip(again.get_weights(), first.get_weights(), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_a_damaged_checkpoint_is_one_clear_line(tmp_path, told):
+    path = tmp_path / "checkpoint.h5"
+    path.write_bytes(b"\x89HDF\r\n\x1a\n and then nothing")
+    with pytest.raises(RunError) as error:
+        trained(network_for(recipe()), recipe(), tmp_path, told())
+    assert str(error.value).startswith(f"{path}: damaged (")
+    assert str(error.value).endswith("). Delete it to train from the start.")
+
+
+# ---- what reaches the loss and the step ----------------------------------------------------------
+
+LOGITS = [2.0, 0.0, -1.0]
+CROSS_ENTROPY = np.log(np.exp(LOGITS).sum()) - np.array(LOGITS)  # of each class
+IMBALANCED = [0, 0, 0, 0, 1, 2]
+
+
+def first_loss(told, path: Path, **fields) -> float:
+    """The training loss of one step over all IMBALANCED images, before anything is learnt."""
+    made = recipe(head_units=(2,), **fields)
+    network = constant_network(made, LOGITS) if not made.head_units else None
+    images = keras.Input((8, 8, 3))
+    x = layers.GlobalAveragePooling2D()(images)
+    network = keras.Model(images, head(x, made, CLASSES))
+    network.get_layer("head_dense0").set_weights([np.full((3, 2), -0.5), np.zeros(2)])
+    network.get_layer("head_logits").set_weights([np.zeros((2, CLASSES)), np.array(LOGITS)])
+    (row,) = trained(network, made, path, told(), training_data(IMBALANCED))
+    return row["loss"]

@@ -1,0 +1,206 @@
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from cells.augment import Dose, Policy
+from cells.errors import RecipeError
+from trainers.recipe import Phase, Recipe, overridden, with_preset
+
+BASE = Recipe(
+    name="toy",
+    widths=(8, 16),
+    depths=(1, 2),
+    dropout=0.5,
+    whole=Phase(epochs=10, peak_lr=1e-3, patience=4),
+    policy=Policy(flip=0.5, hue=Dose(rate=0.2, strength=0.6)),
+)
+PRESETS = {
+    "full": {},
+    "cpu": {
+        "widths": (4, 4),
+        "whole": {"epochs": 3},
+        "policy": {"hue": {"rate": 0.1}, "cutout": {"rate": 1.0}},
+    },
+}
+
+# ---- presets -------------------------------------------------------------------------------------
+
+
+def test_full_is_the_recipe_itself():
+    assert with_preset(BASE, PRESETS, "full") == BASE
+
+
+def test_a_preset_changes_its_fields_and_no_other_at_any_depth():
+    cpu = with_preset(BASE, PRESETS, "cpu")
+    assert cpu == BASE.model_copy(
+        update={
+            "widths": (4, 4),
+            "whole": Phase(epochs=3, peak_lr=1e-3, patience=4),
+            "policy": Policy(
+                flip=0.5,
+                hue=Dose(rate=0.1, strength=0.6),
+                cutout=Dose(rate=1.0, strength=0.5),
+            ),
+        }
+    )
+
+
+def test_an_unknown_preset_names_those_there_are():
+    with pytest.raises(RecipeError) as error:
+        with_preset(BASE, PRESETS, "gpu")
+    assert str(error.value) == (
+        "toy: no preset 'gpu'; it has full, cpu. "
+        "`bcsub train --all` takes the members that have the asked one."
+    )
+
+
+def test_a_preset_with_a_field_that_does_not_exist_is_refused():
+    with pytest.raises(RecipeError, match=r"^toy: whole.epoch: Extra inputs are not permitted"):
+        with_preset(BASE, {"cpu": {"whole": {"epoch": 3}}}, "cpu")
+
+
+# ---- --set ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("setting", "path", "value"),
+    [
+        ("dropout=.25", "dropout", 0.25),
+        ("batch=32", "batch", 32),
+        ("class_weights=off", "class_weights", False),
+        ("weights=imagenet", "weights", "imagenet"),
+        ("weights=none", "weights", "none"),
+        ("whole.schedule=plateau", "whole.schedule", "plateau"),
+        ("policy.hue.rate=.3", "policy.hue.rate", 0.3),
+        ("widths=3,5", "widths", (3, 5)),
+        ("head_units=128", "head_units", (128,)),
+        ("head_units=", "head_units", ()),
+        ("network_px=160", "network_px", 160),
+    ],
+)
+def test_a_setting_changes_one_field_to_a_value_of_its_type(setting, path, value):
+    def without(recipe: Recipe) -> dict:
+        fields = recipe.model_dump()
+        here = fields
+        *parents, last = path.split(".")
+        for part in parents:
+            here = here[part]
+        found.append(here.pop(last))
+        return fields
+
+    found: list = []
+    assert without(overridden(BASE, [setting])) == without(BASE)
+    assert found[0] == value
+    assert type(found[0]) is type(value)
+
+
+def test_none_empties_what_may_be_empty():
+    full = BASE.model_copy(update={"network_px": 96, "head": Phase(epochs=1, peak_lr=1)})
+    emptied = overridden(full, ["network_px=none", "head=none"])
+    assert (emptied.network_px, emptied.head) == (None, None)
+
+
+def test_settings_apply_together_and_the_last_of_two_wins():
+    recipe = overridden(BASE, ["widths=1,2,3", "depths=1,1,1", "batch=8", "batch=9"])
+    assert (recipe.widths, recipe.depths, recipe.batch) == ((1, 2, 3), (1, 1, 1), 9)
+
+
+@pytest.mark.parametrize(
+    ("setting", "text"),
+    [
+        ("dropout", "--set: expected field=value, got 'dropout'."),
+        ("dropuot=.1", "--set dropuot: no field 'dropuot'. Did you mean 'dropout'?"),
+        ("whole.epoch=3", "--set whole.epoch: no field 'epoch'. Did you mean 'epochs'?"),
+        ("policy.hew.rate=1", "--set policy.hew.rate: no field 'hew'. Did you mean 'hue'?"),
+        (
+            "policy.hue.xyz=1",
+            "--set policy.hue.xyz: no field 'xyz'. There are rate, strength.",
+        ),
+        ("head.epochs=3", "--set head.epochs: no field 'epochs'. Nothing lies below a value."),
+        ("batch.size=3", "--set batch.size: no field 'size'. Nothing lies below a value."),
+        (
+            "dropout=1.5",
+            "toy: dropout: Input should be less than 1, got '1.5'.",
+        ),
+        (
+            "batch=many",
+            "toy: batch: Input should be a valid integer, unable to parse string as an integer, "
+            "got 'many'.",
+        ),
+        ("weights=jft", "toy: weights: Input should be 'imagenet' or 'none', got 'jft'."),
+        (
+            "whole=none",
+            "toy: whole: Input should be a valid dictionary or instance of Phase, got 'none'.",
+        ),
+        (
+            "policy.hue.rate=2",
+            "toy: policy.hue.rate: Input should be less than or equal to 1, got '2'.",
+        ),
+        ("widths=8", "toy: widths and depths: expected one of each per stage, got 1 and 2."),
+    ],
+)
+def test_a_setting_that_does_not_fit_is_one_line(setting, text):
+    with pytest.raises(RecipeError) as error:
+        overridden(BASE, [setting])
+    assert str(error.value) == text
+
+
+def test_a_recipe_does_not_change_under_the_hand():
+    overridden(BASE, ["batch=2"])
+    with_preset(BASE, PRESETS, "cpu")
+    assert BASE.batch == 64
+    assert BASE.whole.epochs == 10
+    with pytest.raises(ValueError, match="frozen"):
+        BASE.batch = 3
+
+
+# ---- every field is read -------------------------------------------------------------------------
+
+# A field counts as read where it is taken from something that goes by one of these names, such as
+# `self.recipe.dropout` or `policy.hue.rate`.
+READ_FROM: dict[type[BaseModel], set[str]] = {
+    Recipe: {"recipe"},
+    Phase: {"phase", "head", "whole"},
+    Policy: {"policy"},
+    Dose: {"dose", *Policy.model_fields},
+}
+
+
+def read_fields(sources: list[str], fields: set[str], owners: set[str]) -> set[str]:
+    """Those of `fields` that any of the sources reads from something called one of `owners`."""
+    found = set()
+    for source in sources:
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
+                owner = getattr(node.value, "attr", getattr(node.value, "id", ""))
+                if owner in owners:
+                    found.add(node.attr)
+    return found & fields
+
+
+def sources(repository: Path) -> Iterator[str]:
+    for path in [*(repository / "trainers").glob("*.py"), repository / "cells" / "augment.py"]:
+        yield path.read_text()
+
+
+@pytest.mark.parametrize("model", READ_FROM, ids=lambda model: model.__name__)
+def test_every_field_is_read_somewhere(model, repository):
+    fields = set(model.model_fields)
+    unread = fields - read_fields(list(sources(repository)), fields, READ_FROM[model])
+    assert not unread, f"{model.__name__}: nothing reads {sorted(unread)}"
+
+
+def test_a_field_that_is_only_defined_given_or_written_counts_as_unread():
+    source = """
+class Recipe(BaseModel):
+    defined: int = 0
+
+def f(recipe, other):
+    recipe.written = other.elsewhere
+    g(recipe.read, self.recipe.deep, given=1, text="recipe.told")
+"""
+    fields = {"read", "deep", "defined", "written", "elsewhere", "given", "told"}
+    assert read_fields([source], fields, {"recipe"}) == {"read", "deep"}

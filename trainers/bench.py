@@ -1,0 +1,216 @@
+"""Speeds on this machine, side by side in one run: `make bench`, or `python -m trainers.bench`.
+
+Inference at 96 px: stock `keras.applications` against our Keras network and against the uploaded
+runtime, same weights. Training: stock against ours, and with and without glibc keeping freed
+memory. The input pipeline against the network that it feeds. Ratios are what counts: rates depend
+on the machine and on who shares it.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+import tensorflow as tf
+from rich.console import Console
+from rich.table import Table
+
+from submission.model import read_member
+from trainers import devices
+from trainers.batches import training_batches
+from trainers.catalog import member
+from trainers.convnext import copy_stock_weights
+from trainers.export import write_member
+from trainers.fit import compile_network
+from trainers.pretrained import STOCK, stock_network
+from trainers.recipe import Recipe, overridden, with_preset
+
+BATCH = 32
+
+
+def rate(work: Callable[[], object], images: int, repeats: int) -> float:
+    """Median images a second of `work` over `repeats`, after one call to warm up."""
+    work()
+    rates = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        work()
+        rates.append(images / (time.perf_counter() - start))
+    return statistics.median(rates)
+
+
+def bare(name: str) -> Recipe:
+    """The member's full recipe without upsampling and stochastic layers, so that networks match."""
+    return overridden(
+        member(name).RECIPE, ["network_px=none", "drop_path=0", "dropout=0", "head_units="]
+    )
+
+
+def inference(names: list[str], repeats: int) -> Table:
+    """Images a second of `predict` on one batch, same weights, one network after the other."""
+    table = Table(title=f"Inference, 96 px, batch {BATCH}: images/s")
+    for column in (
+        "network",
+        "stock Keras",
+        "our Keras",
+        "runtime",
+        "ours / stock",
+        "runtime / stock",
+    ):
+        table.add_column(column, justify="left" if column == "network" else "right")
+    images = np.random.default_rng(0).integers(0, 256, (BATCH, 96, 96, 3)).astype(np.uint8)
+    batches = tf.data.Dataset.from_tensors(images.astype(np.float32))
+    for name in names:
+        stock, network = stock_network(name), member(name).build(bare(name), 96, 8)
+        copy_stock_weights(stock, network)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "member.h5"
+            attrs = {"name": name, "classes": [str(i) for i in range(8)], "image_px": 96}
+            write_member(path, network, attrs)
+            runtime = read_member(path)
+        rates = [
+            rate(lambda model=stock: model.predict(batches, verbose=0), BATCH, repeats),
+            rate(lambda model=network: model.predict(batches, verbose=0), BATCH, repeats),
+            rate(lambda model=runtime: model.probs(images), BATCH, repeats),
+        ]
+        table.add_row(
+            name,
+            *(f"{value:.1f}" for value in rates),
+            f"{rates[1] / rates[0]:.1f}x",
+            f"{rates[2] / rates[0]:.1f}x",
+        )
+        keras.backend.clear_session()
+    return table
+
+
+def training(names: list[str], repeats: int) -> Table:
+    """Images a second of training steps at batch 8, stock body against ours, same head."""
+    table = Table(title="Training steps, 96 px, batch 8: images/s")
+    for column in ("network", "stock Keras", "ours", "ours / stock"):
+        table.add_column(column, justify="left" if column == "network" else "right")
+    rng = np.random.default_rng(0)
+    x = tf.constant(rng.integers(0, 256, (8, 96, 96, 3)), tf.float32)
+    y = tf.one_hot(rng.integers(0, 8, 8), 8)
+    for name in names:
+        recipe = bare(name)
+        body = STOCK[name](include_top=False, weights=None, pooling="avg", input_shape=(96, 96, 3))
+        stock = keras.Model(body.input, keras.layers.Dense(8)(body.output))
+        rates = []
+        for network in (stock, member(name).build(recipe, 96, 8)):
+            compile_network(network, recipe)
+            rates.append(rate(lambda model=network: model.train_on_batch(x, y), 8, repeats))
+        row = (f"{rates[0]:.1f}", f"{rates[1]:.1f}", f"{rates[1] / rates[0]:.1f}x")
+        table.add_row(name, *row)
+        keras.backend.clear_session()
+    return table
+
+
+def pipeline(names: list[str], preset: str, steps: int) -> Table:
+    """What the input pipeline gives alone, what the network takes alone, and both together."""
+    table = Table(title=f"Preset {preset}: images/s of the pipeline, of the network, of both")
+    for column in ("member", "pipeline alone", "network alone", "both", "pipeline / network"):
+        table.add_column(column, justify="left" if column == "member" else "right")
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (1024, 96, 96, 3)).astype(np.uint8)
+    labels = rng.integers(0, 8, 1024)
+    for name in names:
+        module = member(name)
+        recipe = with_preset(module.RECIPE, module.PRESETS, preset)
+        batches = training_batches(images, labels, 8, recipe, recipe.batch, 0, 0)
+        iterator = iter(batches)
+        one = next(iterator)
+        alone = recipe.batch * rate(lambda it=iterator: next(it), 1, steps)
+        del iterator
+        network = module.build(recipe, 96, 8)
+        compile_network(network, recipe)
+        repeated = tf.data.Dataset.from_tensors(one).repeat()
+        rates = [
+            recipe.batch * steps_per_second(network, source, steps)
+            for source in (repeated, batches)
+        ]
+        cells = (f"{alone:.0f}", f"{rates[0]:.0f}", f"{rates[1]:.0f}", f"{alone / rates[0]:.1f}x")
+        table.add_row(name, *cells)
+        keras.backend.clear_session()
+    return table
+
+
+def steps_per_second(network: keras.Model, batches: tf.data.Dataset, steps: int) -> float:
+    """Training steps a second, the first few not counted."""
+    marks: list[float] = []
+    mark = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: marks.append(time.perf_counter())
+    )
+    network.fit(batches, steps_per_epoch=steps + 4, callbacks=[mark], verbose=0, shuffle=False)
+    return steps / (marks[-1] - marks[3])
+
+
+def memory(steps: int) -> Table:
+    """The custom CNN's training in two fresh processes, glibc as it is and told to keep memory."""
+    table = Table(title="custom-cnn, preset cpu: training images/s")
+    table.add_column("freed memory")
+    table.add_column("images/s", justify="right")
+    for kept in ("returned", "kept"):
+        command = [sys.executable, "-m", "trainers.bench", "--memory-child", kept]
+        command += ["--steps", str(steps)]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        table.add_row(kept, done.stdout.split()[-1])
+    return table
+
+
+def memory_child(kept: str, steps: int) -> None:
+    """One process of `memory`: prints images a second."""
+    if kept == "kept":
+        devices.keep_freed_memory()
+    module = member("custom-cnn")
+    recipe = with_preset(module.RECIPE, module.PRESETS, "cpu")
+    rng = np.random.default_rng(0)
+    x = tf.constant(rng.integers(0, 256, (recipe.batch, 96, 96, 3)), tf.float32)
+    y = tf.one_hot(rng.integers(0, 8, recipe.batch), 8)
+    network = module.build(recipe, 96, 8)
+    compile_network(network, recipe)
+    batches = tf.data.Dataset.from_tensors((x, y)).repeat()
+    print(f"{recipe.batch * steps_per_second(network, batches, steps):.0f}")
+
+
+def main() -> None:
+    """Print the tables that are asked for; all of them by default."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    tables = ("inference", "training", "pipeline", "memory")
+    parser.add_argument("tables", nargs="*", help=f"of {', '.join(tables)}; default: all")
+    parser.add_argument("--members", nargs="+", default=["convnext-small", "convnext-base"])
+    parser.add_argument("--preset", default="cpu", help="for the pipeline's table")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--memory-child", choices=("returned", "kept"), help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.memory_child:
+        memory_child(asked.memory_child, asked.steps)
+        return
+    unknown = set(asked.tables) - set(tables)
+    if unknown:
+        parser.error(f"no table {', '.join(sorted(unknown))}; there are {', '.join(tables)}")
+    console = Console(width=110)
+    chosen = asked.tables or tables
+    console.print(f"float32 matrix products: {devices.matmul_gflops():.0f} GFLOP/s")
+    if "memory" in chosen:
+        console.print(memory(asked.steps))
+    devices.keep_freed_memory()
+    if "inference" in chosen:
+        console.print(inference(asked.members, asked.repeats))
+    if "training" in chosen:
+        console.print(training(asked.members, asked.repeats))
+    if "pipeline" in chosen:
+        console.print(pipeline(["custom-cnn", "convnext-atto"], asked.preset, asked.steps))
+
+
+if __name__ == "__main__":
+    main()
