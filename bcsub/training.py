@@ -50,7 +50,6 @@ def train_members(
             runs.append(
                 Run(root / "runs", name, preset, recipe, seed, tag, fold, dataset.fingerprint)
             )
-    devices.keep_freed_memory()
     waiting = [run for run in runs if done(run.folder) is None]
     if preset == "full" and waiting and not devices.gpus() and not despite_cpu:
         raise RecipeError(_what_it_would_take(waiting, dataset))
@@ -61,7 +60,6 @@ def train_members(
 def predict_folders(root: Path, folders: list[Path]) -> list[str]:
     """Remake predictions.h5 of run folders (none given: of all finished runs)."""
     dataset = open_dataset(root / "work" / "dataset.h5")
-    devices.keep_freed_memory()
     chosen = folders or sorted(path.parent for path in (root / "runs").glob("*/fold-*/DONE"))
     for folder in chosen:
         predict_run(folder, dataset, lambda text: console.log(text))

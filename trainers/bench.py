@@ -16,7 +16,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from trainers.memory import keep_freed_memory
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+if "returned" not in sys.argv:
+    keep_freed_memory()
 
 import keras
 import numpy as np
@@ -166,10 +170,8 @@ def memory(steps: int) -> Table:
     return table
 
 
-def memory_child(kept: str, steps: int) -> None:
+def memory_child(steps: int) -> None:
     """One process of `memory`: prints images a second."""
-    if kept == "kept":
-        devices.keep_freed_memory()
     module = member("custom-cnn")
     recipe = with_preset(module.RECIPE, module.PRESETS, "cpu")
     rng = np.random.default_rng(0)
@@ -193,7 +195,7 @@ def main() -> None:
     parser.add_argument("--memory-child", choices=("returned", "kept"), help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.memory_child:
-        memory_child(asked.memory_child, asked.steps)
+        memory_child(asked.steps)
         return
     unknown = set(asked.tables) - set(tables)
     if unknown:
@@ -203,7 +205,6 @@ def main() -> None:
     console.print(f"float32 matrix products: {devices.matmul_gflops():.0f} GFLOP/s")
     if "memory" in chosen:
         console.print(memory(asked.steps))
-    devices.keep_freed_memory()
     if "inference" in chosen:
         console.print(inference(asked.members, asked.repeats))
     if "training" in chosen:

@@ -1,6 +1,5 @@
 """What this machine computes on and in which precision, and how long a recipe would take on it."""
 
-import ctypes
 import time
 
 import keras
@@ -8,21 +7,6 @@ import numpy as np
 import tensorflow as tf
 
 from trainers.recipe import Recipe
-
-
-def keep_freed_memory() -> bool:
-    """Tell glibc to keep what TensorFlow frees instead of handing it back to the kernel each step.
-
-    On a CPU every step frees and asks again for hundreds of megabytes; on virtual machines the page
-    faults cost more than the arithmetic (docs/results.md). Returns False where there is no glibc.
-    """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError, TypeError):
-        return False
-    arena_max, top_pad, trim_threshold, mmap_threshold = -8, -2, -1, -3  # from malloc.h
-    settings = ((arena_max, 1), (top_pad, 256 << 20), (trim_threshold, 2**31 - 1))
-    return all(mallopt(*each) for each in (*settings, (mmap_threshold, 1 << 30)))
 
 
 def gpus() -> list[str]:

@@ -136,7 +136,7 @@ def test_images_stream_through(network: Network, monkeypatch: pytest.MonkeyPatch
 
 
 def test_half_storage_keeps_tiny_channels() -> None:
-    """Folded in first, a layer scale of 1e-6 would be lost in float16; a channel's scale keeps it."""
+    """Folded in first, layer scales of 1e-6 would be lost in float16; a scale each keeps them."""
     kernel = np.array([[1e-9, 2.0], [3e-9, -4.0]], np.float32)
     values, scale = pack_array(kernel)
     assert values.dtype == np.float16

@@ -1,4 +1,4 @@
-import itertools
+from itertools import chain, islice
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def numbered(n: int, px: int = 4) -> np.ndarray:
 def batches_of(count, n, batch, seed=3, first_epoch=0, labels=None, **fields):
     labels = np.zeros(n, np.int64) if labels is None else np.asarray(labels)
     made = training_batches(numbered(n), labels, 3, recipe(**fields), batch, seed, first_epoch)
-    return [[part.numpy() for part in each] for each in itertools.islice(made, count)]
+    return [[part.numpy() for part in each] for each in islice(made, count)]
 
 
 def rows_of(batches) -> list[list[int]]:
@@ -59,7 +59,7 @@ def test_a_batch_is_float32_0_to_255_with_one_hot_labels_and_weight_1():
 
 def test_an_epoch_takes_each_row_at_most_once_and_epochs_differ():
     rows = rows_of(batches_of(6, 11, 3))  # 3 batches an epoch, 2 of 11 rows are left over
-    epochs = [sum(rows[:3], []), sum(rows[3:], [])]
+    epochs = [[*chain(*rows[:3])], [*chain(*rows[3:])]]
     for epoch in epochs:
         assert len(set(epoch)) == 9
         assert set(epoch) <= set(range(11))

@@ -1,0 +1,224 @@
+"""Where a layer stands on its own it is called eagerly: building a graph would take longer."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from pydantic import ValidationError
+
+from cells import augment
+from cells.augment import Dose, Policy, augmenter
+
+LAYERS = [name for name, field in Policy.model_fields.items() if field.annotation is Dose]
+MIXING = ("mixup", "cutmix")
+WITHOUT_STRENGTH = ("channel_shuffle", "grayscale")
+GEOMETRY = ("rotate", "translate", "zoom", "shear")
+PX = 24
+
+
+def noise(n: int) -> np.ndarray:
+    """(n, PX, PX, 3) uint8: blotches of many colours."""
+    coarse = np.random.default_rng(0).integers(0, 256, (n, PX // 4, PX // 4, 3))
+    return coarse.repeat(4, axis=1).repeat(4, axis=2).astype(np.uint8)
+
+
+def flat(values: list[int]) -> np.ndarray:
+    """(n, PX, PX, 3) uint8, each image of one grey."""
+    return np.broadcast_to(np.uint8(values)[:, None, None, None], (len(values), PX, PX, 3)).copy()
+
+
+def augmented(images: np.ndarray, policy: Policy, labels: np.ndarray | None = None, seed: int = 5):
+    """Images and labels (one class an image, unless given) as a policy leaves them."""
+    labels = np.eye(len(images), dtype=np.float32) if labels is None else labels
+    act = augmenter(policy, images.shape[1], len(images), seed)
+    out, shares = act(tf.constant(images), tf.constant(labels))
+    assert (out.dtype, shares.dtype) == (tf.float32, tf.float32)
+    assert (out.shape, shares.shape) == (images.shape, labels.shape)
+    return out.numpy(), shares.numpy()
+
+
+def only(name: str, rate: float = 1.0, strength: float = 0.5) -> Policy:
+    return Policy(**{"flip": 0, name: Dose(rate=rate, strength=strength)})
+
+
+def changes(out: np.ndarray, images: np.ndarray) -> np.ndarray:
+    """(n,): the mean absolute change of each image."""
+    return np.abs(out - images).mean(axis=(1, 2, 3))
+
+
+# ---- each layer on its own -----------------------------------------------------------------------
+
+
+def test_the_policy_has_the_families_that_the_design_names():
+    assert {"rand_augment", "cutmix", "mixup", "grid_mask", "cutout", "hue", *GEOMETRY} < {*LAYERS}
+    assert len(LAYERS) == 19
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_layer_changes_images_within_0_to_255_and_more_with_strength(name):
+    images = noise(16)
+    amounts = {}
+    for strength in (0.1, 1.0):
+        out, labels = augmented(images, only(name, strength=strength))
+        assert out.min() >= 0
+        assert out.max() <= 255
+        assert np.isfinite(out).all()
+        if name in MIXING:  # alpha: how far from 0 and 1 the shares lie
+            np.testing.assert_allclose(labels.sum(axis=1), 1, atol=1e-5)
+            amounts[strength] = np.minimum(labels, 1 - labels).mean()
+        else:
+            np.testing.assert_array_equal(labels, np.eye(16))
+            amounts[strength] = changes(out, images).mean()
+    assert (changes(out, images) > 0.5).sum() >= 8
+    if name in WITHOUT_STRENGTH:
+        assert amounts[1.0] > 10
+    else:
+        assert amounts[1.0] > 1.5 * amounts[0.1]
+
+
+def test_flips_go_both_ways_and_are_the_only_default():
+    images = noise(32)
+    out, labels = augmented(images, Policy())
+    np.testing.assert_array_equal(labels, np.eye(32))
+    versions = [images, images[:, :, ::-1], images[:, ::-1], images[:, ::-1, ::-1]]
+    same = np.array([(out == version).all(axis=(1, 2, 3)) for version in versions])
+    assert same.any(axis=0).all()
+    assert same.any(axis=1).all()
+
+
+def test_without_any_rate_nothing_happens():
+    images = noise(4)
+    out, labels = augmented(images, Policy(flip=0))
+    np.testing.assert_array_equal(out, images)
+    np.testing.assert_array_equal(labels, np.eye(4))
+
+
+@pytest.mark.parametrize("name", GEOMETRY)
+def test_geometry_fills_with_black(name):
+    out, _ = augmented(flat([255] * 16), only(name))
+    assert ((out == 0).mean(axis=(1, 2, 3)) > 0.01).sum() >= 4
+    assert (out[:, PX // 2, PX // 2] == 255).all(axis=1).sum() >= 8
+    assert out.mean() > 120
+
+
+def test_grayscale_has_three_equal_channels():
+    out, _ = augmented(noise(4), only("grayscale"))
+    np.testing.assert_array_equal(out[..., 0], out[..., 1])
+    np.testing.assert_array_equal(out[..., 0], out[..., 2])
+    assert out.std() > 20
+
+
+@pytest.mark.parametrize("name", ["brightness", "channel_shift"])
+def test_strength_is_a_share_of_255(name):
+    out, _ = augmented(flat([100] * 32), only(name, strength=0.2))
+    assert 35 < np.abs(out - 100).max() <= 51.01
+
+
+def test_posterize_leaves_as_many_levels_as_its_bits():
+    out, _ = augmented(noise(8), only("posterize", strength=6 / 7))
+    assert set(np.unique(out)) == {0, 64, 128, 192}
+
+
+def test_channel_shuffle_permutes_channels():
+    images = np.zeros((16, PX, PX, 3), np.uint8) + np.uint8([10, 20, 30])
+    out, _ = augmented(images, only("channel_shuffle"))
+    orders = {tuple(image[0, 0].astype(int)) for image in out}
+    assert len(orders) > 2
+    assert all(sorted(order) == [10, 20, 30] for order in orders)
+
+
+def test_rand_augment_makes_as_many_changes_as_the_policy_says(monkeypatch):
+    asked = {}
+
+    def layer(value_range, **settings):
+        asked.update(settings, value_range=value_range)
+        return lambda images, training: images
+
+    monkeypatch.setattr(augment.keras_cv.layers, "RandAugment", layer)
+    augmented(noise(2), Policy(rand_augment=Dose(rate=1, strength=0.3), rand_augment_ops=4))
+    assert asked["augmentations_per_image"] == 4
+    assert asked["magnitude"] == 0.3
+    assert asked["value_range"] == (0, 255)
+
+
+# ---- rates ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("rate", "count"), [(0.25, 4), (0.4, 6), (0.5, 8), (0.001, 1), (1.0, 16)])
+def test_a_rate_is_exactly_that_share_of_a_batch(rate, count):
+    images = noise(16)
+    out, _ = augmented(images, only("grayscale", rate=rate))
+    assert (changes(out, images) > 1).sum() == count
+    np.testing.assert_array_equal(out[changes(out, images) <= 1], images[changes(out, images) <= 1])
+
+
+def test_the_images_are_picked_anew_for_each_batch():
+    images = tf.constant(noise(16))
+    labels = tf.constant(np.eye(16, dtype=np.float32))
+    act = augmenter(only("grayscale", rate=0.25), PX, 16, 0)
+    picked = [tuple(changes(act(images, labels)[0].numpy(), images) > 1) for _ in range(4)]
+    assert len(set(picked)) > 1
+
+
+@pytest.mark.parametrize("rate", [-0.1, 1.1])
+def test_a_rate_is_a_share(rate):
+    with pytest.raises(ValidationError, match="rate"):
+        Dose(rate=rate)
+
+
+# ---- mixing --------------------------------------------------------------------------------------
+
+LOW_AND_HIGH = flat([0, 200] * 8)
+TWO_CLASSES = np.eye(2, dtype=np.float32)[[0, 1] * 8]
+
+
+def test_mixup_mixes_labels_as_it_mixes_pixels():
+    out, shares = augmented(LOW_AND_HIGH, only("mixup", strength=1), TWO_CLASSES)
+    assert (out == out[:, :1, :1]).all()
+    np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(out[:, 0, 0, 0] / 200, shares[:, 1], atol=1e-5)
+    assert ((shares[:, 1] > 0.1) & (shares[:, 1] < 0.9)).sum() >= 4
+
+
+def test_cutmix_shares_labels_as_areas():
+    out, shares = augmented(LOW_AND_HIGH, only("cutmix", strength=1), TWO_CLASSES)
+    assert set(np.unique(out)) == {0, 200}
+    np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(out.mean(axis=(1, 2, 3)) / 200, shares[:, 1], atol=1e-5)
+    assert ((shares[:, 1] > 0.1) & (shares[:, 1] < 0.9)).sum() >= 4
+
+
+@pytest.mark.parametrize("mixup_rate", [0.5, 0.9], ids=["as asked", "no room for more"])
+def test_an_image_is_mixed_one_way_at_most(mixup_rate):
+    both = Policy(
+        flip=0, mixup=Dose(rate=mixup_rate, strength=1), cutmix=Dose(rate=0.5, strength=1)
+    )
+    out, shares = augmented(LOW_AND_HIGH, both, TWO_CLASSES)
+    between = ((out > 0.01) & (out < 199.99)).any(axis=(1, 2, 3))
+    two_greys = (out.min(axis=(1, 2, 3)) == 0) & (out.max(axis=(1, 2, 3)) == 200)
+    assert between[:8].any()
+    assert not between[8:].any()
+    assert two_greys[8:].any()
+    assert not two_greys[:8].any()
+    np.testing.assert_allclose(out.mean(axis=(1, 2, 3)) / 200, shares[:, 1], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", MIXING)
+def test_a_share_too_small_to_mix_leaves_the_batch_alone(name):
+    images = noise(8)
+    out, labels = augmented(images, only(name, rate=0.1))
+    np.testing.assert_array_equal(out, images)
+    np.testing.assert_array_equal(labels, np.eye(8))
+
+
+# ---- all together --------------------------------------------------------------------------------
+
+
+def test_all_layers_together_inside_tf_data():
+    policy = Policy(**{name: Dose(rate=0.3, strength=0.5) for name in LAYERS})
+    images = noise(32)
+    labels = np.eye(32, dtype=np.float32)
+    batches = tf.data.Dataset.from_tensor_slices((images, labels)).repeat().batch(16)
+    for out, shares in batches.map(augmenter(policy, PX, 16, 0)).take(2):
+        assert (out.dtype, out.shape) == (tf.float32, (16, PX, PX, 3))
+        assert 0 <= out.numpy().min() < out.numpy().max() <= 255
+        np.testing.assert_allclose(shares.numpy().sum(axis=1), 1, atol=1e-5)

@@ -1,0 +1,54 @@
+import keras
+import numpy as np
+import pytest
+from keras import layers
+
+from trainers.networks import HEAD_PREFIX, head
+from trainers.recipe import Phase, Recipe
+
+
+def head_of(**fields) -> keras.Model:
+    recipe = Recipe(name="toy", whole=Phase(epochs=1, peak_lr=1), **fields)
+    features = keras.Input((6,))
+    return keras.Model(features, head(features, recipe, 3))
+
+
+def test_a_bare_head_is_one_layer_of_logits():
+    _, logits = head_of().layers
+    assert (logits.name, logits.units) == ("head_logits", 3)
+    assert logits.activation is keras.activations.linear
+
+
+def test_hidden_layers_and_dropout_stand_where_the_recipe_says():
+    network = head_of(head_units=(5, 4), dropout=0.3)
+    inside = network.layers[1:]
+    assert [layer.name for layer in inside] == [
+        "head_dense0",
+        "head_dense1",
+        "head_dropout",
+        "head_logits",
+    ]
+    assert all(layer.name.startswith(HEAD_PREFIX) for layer in inside)
+    assert [layer.units for layer in inside if isinstance(layer, layers.Dense)] == [5, 4, 3]
+    assert inside[0].activation is keras.activations.gelu
+    assert network.get_layer("head_dropout").rate == 0.3
+
+
+def test_the_penalty_lies_on_every_kernel_of_the_head_and_on_no_bias():
+    network = head_of(head_units=(5,), l1=0.5, l2=0.25)
+    for weight in network.weights:
+        weight.assign(np.full(weight.shape, -2.0))
+    numbers = 6 * 5 + 5 * 3
+    total = sum(float(loss) for loss in network.losses)
+    assert total == pytest.approx(numbers * (0.5 * 2 + 0.25 * 4))
+    assert head_of(head_units=(5,)).losses == []
+
+
+def test_logits_are_float32_under_mixed_precision():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        network = head_of(head_units=(5,))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert network.get_layer("head_dense0").compute_dtype == "bfloat16"
+    assert network.output.dtype == "float32"
