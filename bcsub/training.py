@@ -4,6 +4,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import tensorflow as tf
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from bcsub.console import progress as console
@@ -50,6 +51,8 @@ def train_members(
             runs.append(
                 Run(root / "runs", name, preset, recipe, seed, tag, fold, dataset.fingerprint)
             )
+    # KerasCV's layers warn of every operation that they loop over, a dozen lines for each of them
+    tf.get_logger().setLevel("ERROR")
     waiting = [run for run in runs if done(run.folder) is None]
     if preset == "full" and waiting and not devices.gpus() and not despite_cpu:
         raise RecipeError(_what_it_would_take(waiting, dataset))
@@ -131,7 +134,7 @@ class RichProgress:
         """A line that is not worth keeping on the screen."""
         self.bar.update(self.task, rate=text)
         if not console.is_terminal:
-            console.print(text, highlight=False)
+            console.print(text, highlight=False, soft_wrap=True)
 
     def step(self, phase: str, epoch: int, epochs: int, step: int, steps: int) -> None:
         """Move the bar; the total counts every phase's epochs, early stopping aside."""
@@ -158,4 +161,5 @@ class RichProgress:
             f"inner clean {row['inner_clean_accuracy']:.4f} ({row['inner_clean_loss']:.4f})  "
             f"shifted {row['inner_shifted_accuracy']:.4f} ({row['inner_shifted_loss']:.4f})",
             highlight=False,
+            soft_wrap=True,
         )

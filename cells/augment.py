@@ -48,7 +48,7 @@ class Policy(BaseModel):
     saturation: Dose = Dose()  # strength 1: grey to fully saturated
     brightness: Dose = Dose()  # strength: share of 255
     contrast: Dose = Dose()  # strength: KerasCV's contrast factor
-    channel_shift: Dose = Dose()  # strength: share of 255
+    channel_shift: Dose = Dose()  # strength: share of 127
     channel_shuffle: Dose = Dose()  # strength is not used: a permutation of three channels
     grayscale: Dose = Dose()  # strength is not used
     solarize: Dose = Dose()  # strength: how far below 255 the threshold may lie
@@ -141,8 +141,8 @@ def augmenter(
         images = tf.ensure_shape(tf.cast(images, tf.float32), (batch, image_px, image_px, 3))
         for count, layer in layers:
             images = _on_some(layer, images, count, batch)
-        images, labels = _on_slice(mix, images, labels, 0, mixed)
-        images, labels = _on_slice(cut, images, labels, mixed, mixed + cut_mixed)
+        images, labels = _on_slice(_mix_up, mix, images, labels, 0, mixed)
+        images, labels = _on_slice(_cut_mix, cut, images, labels, mixed, mixed + cut_mixed)
         return tf.clip_by_value(images, 0.0, 255.0), labels
 
     return augment
@@ -163,12 +163,34 @@ def _on_some(layer: Any, images: tf.Tensor, count: int, batch: int) -> tf.Tensor
 
 
 def _on_slice(
-    layer: Any, images: tf.Tensor, labels: tf.Tensor, start: int, stop: int
+    act: Callable[[Any, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]],
+    layer: Any,
+    images: tf.Tensor,
+    labels: tf.Tensor,
+    start: int,
+    stop: int,
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Mix images start:stop of the batch among themselves; batches arrive shuffled."""
     if stop - start < 2:
         return images, labels
-    part = layer({"images": images[start:stop], "labels": labels[start:stop]}, training=True)
-    images = tf.concat([images[:start], part["images"], images[stop:]], 0)
-    labels = tf.concat([labels[:start], part["labels"], labels[stop:]], 0)
+    mixed, shares = act(layer, images[start:stop], labels[start:stop])
+    images = tf.concat([images[:start], mixed, images[stop:]], 0)
+    labels = tf.concat([labels[:start], shares, labels[stop:]], 0)
     return images, labels
+
+
+def _mix_up(layer: Any, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    part = layer({"images": images, "labels": labels}, training=True)
+    return part["images"], part["labels"]
+
+
+def _cut_mix(layer: Any, images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """CutMix with the shares that one sees.
+
+    KerasCV counts a box whole where half of it lies outside the image. So the labels are painted
+    over their images, cut and pasted with them, and averaged.
+    """
+    painted = tf.ones_like(images[..., :1]) * labels[:, None, None, :]
+    inputs = {"images": images, "labels": labels, "segmentation_masks": painted}
+    part = layer(inputs, training=True)
+    return part["images"], tf.reduce_mean(part["segmentation_masks"], axis=(1, 2))

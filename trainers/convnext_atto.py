@@ -18,10 +18,11 @@ RECIPE = Recipe(
     widths=(40, 80, 160, 320),
     depths=(2, 2, 6, 2),
     dropout=0.1,
-    batch=64,
+    batch=32,
     weight_decay=0.05,
     label_smoothing=0.05,
-    whole=Phase(epochs=13, peak_lr=2e-3, warmup_epochs=1),
+    ema_momentum=0.995,
+    whole=Phase(epochs=14, peak_lr=1e-3, warmup_epochs=1),
     policy=STRONG,
 )
 

@@ -18,6 +18,7 @@ from trainers import checkpoint
 from trainers.batches import plain_batches, training_batches
 from trainers.networks import HEAD_PREFIX
 from trainers.recipe import Phase, Recipe
+from trainers.report import write_history
 from trainers.schedule import Watch, rate_at
 
 
@@ -60,7 +61,8 @@ def fit(
 ) -> list[dict[str, Any]]:
     """Train `network` in place; it ends with the best weights of the last phase.
 
-    Goes on from `checkpoint_path` when that exists. Returns the history, one row an epoch.
+    Goes on from `checkpoint_path` when that exists; history.csv beside it grows by a row an epoch.
+    Returns the history.
     """
     resuming = checkpoint_path.is_file()
     state = checkpoint.load_state(checkpoint_path) if resuming else checkpoint.State()
@@ -191,6 +193,7 @@ class _Keeper(keras.callbacks.Callback):
         self.state.history.append(row)
         self.state.epoch, self.state.watch = epoch + 1, asdict(self.watch)
         checkpoint.save(self.path, self.state, self.model)
+        write_history(self.path.with_name("history.csv"), self.state.history)
         self.progress.epoch(row)
         if self.watch.over(self.phase):
             self.model.stop_training = True

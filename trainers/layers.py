@@ -44,7 +44,8 @@ class DropPath(keras.layers.Layer):
             rate, noise_shape=(None, 1, 1, 1), dtype=self.dtype_policy
         )
 
-    def call(self, inputs: keras.KerasTensor, training: bool | None = None) -> keras.KerasTensor:
+    # False, not None: Keras would then take over the True that a Resizing before it defaults to.
+    def call(self, inputs: keras.KerasTensor, training: bool = False) -> keras.KerasTensor:
         """Same shape as the inputs."""
         return self.noise(inputs, training=training)
 

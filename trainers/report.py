@@ -1,5 +1,6 @@
 """What a finished run shows: per-class scores, curves, a sheet of augmented images."""
 
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,14 @@ def per_class(labels: np.ndarray, probs: np.ndarray, classes: tuple[str, ...]) -
         "mean": {key: float(np.mean(table[key])) for key in ("precision", "recall", "f1")},
         "sd": {key: float(np.std(table[key])) for key in ("precision", "recall", "f1")},
     }
+
+
+def write_history(path: Path, history: list[dict[str, Any]]) -> None:
+    """One row an epoch, as a CSV."""
+    with replacing(path) as temporary, temporary.open("w", newline="") as file:
+        table = csv.DictWriter(file, history[0].keys())
+        table.writeheader()
+        table.writerows(history)
 
 
 def draw_curves(path: Path, history: list[dict[str, Any]], title: str) -> None:

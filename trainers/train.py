@@ -1,7 +1,5 @@
 """One run from recipe to DONE: build, fit, export, predict, report."""
 
-import csv
-import io
 import json
 import time
 from pathlib import Path
@@ -139,11 +137,6 @@ def _finish(
     progress: TrainProgress,
 ) -> dict[str, Any]:
     """Export, predict, report; DONE is written last."""
-    text = io.StringIO()
-    table = csv.DictWriter(text, history[0].keys())
-    table.writeheader()
-    table.writerows(history)
-    write_text(run.folder / "history.csv", text.getvalue())
     draw_curves(run.folder / "curves.png", history, f"{run.run}, fold {run.fold}")
     write_member(
         run.folder / "member.h5",

@@ -57,7 +57,7 @@ def test_the_policy_has_the_families_that_the_design_names():
 def test_a_layer_changes_images_within_0_to_255_and_more_with_strength(name):
     images = noise(16)
     amounts = {}
-    for strength in (0.1, 1.0):
+    for strength in (0.05, 1.0):
         out, labels = augmented(images, only(name, strength=strength))
         assert out.min() >= 0
         assert out.max() <= 255
@@ -72,7 +72,7 @@ def test_a_layer_changes_images_within_0_to_255_and_more_with_strength(name):
     if name in WITHOUT_STRENGTH:
         assert amounts[1.0] > 10
     else:
-        assert amounts[1.0] > 1.5 * amounts[0.1]
+        assert amounts[1.0] > 1.5 * amounts[0.05]
 
 
 def test_flips_go_both_ways_and_are_the_only_default():
@@ -107,10 +107,10 @@ def test_grayscale_has_three_equal_channels():
     assert out.std() > 20
 
 
-@pytest.mark.parametrize("name", ["brightness", "channel_shift"])
-def test_strength_is_a_share_of_255(name):
+@pytest.mark.parametrize(("name", "most"), [("brightness", 51), ("channel_shift", 25.5)])
+def test_the_largest_shift_of_colour(name, most):
     out, _ = augmented(flat([100] * 32), only(name, strength=0.2))
-    assert 35 < np.abs(out - 100).max() <= 51.01
+    assert 0.7 * most < np.abs(out - 100).max() < most + 0.01
 
 
 def test_posterize_leaves_as_many_levels_as_its_bits():

@@ -26,7 +26,7 @@ def shake(network: keras.Model, images: np.ndarray, rng: np.random.Generator) ->
                 variable.assign(rng.uniform(0.3, 1, shape))
             elif name in ("beta", "bias", "moving_mean") and not isinstance(layer, LayerScale):
                 variable.assign(rng.normal(0, 0.2, shape))
-    logits = network.predict(images, verbose=0)
+    logits = np.asarray(network(images.astype(np.float32), training=False))
     head = network.layers[-1]
     head.kernel.assign(head.kernel / logits.std(axis=0).mean())
 

@@ -48,10 +48,9 @@ def coloured(labels: np.ndarray, px: int, rng: np.random.Generator) -> np.ndarra
     return images.astype(np.uint8)
 
 
-@pytest.fixture(scope="session")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    """16 px, three classes, three folds of 24 rows, a test part of 8."""
-    path = tmp_path_factory.mktemp("dataset") / "work" / "dataset.h5"
+def write_colours(root: Path) -> Dataset:
+    """Write root/work/dataset.h5: 16 px, 3 classes, 3 folds of 24 rows, 8 test rows."""
+    path = root / "work" / "dataset.h5"
     rng = np.random.default_rng(0)
     row = np.arange(ROWS)
     labels = row // 3 % 3
@@ -76,6 +75,11 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
         },
     )
     return open_dataset(path)
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return write_colours(tmp_path_factory.mktemp("dataset"))
 
 
 @pytest.fixture(scope="session")

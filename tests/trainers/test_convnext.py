@@ -92,6 +92,7 @@ def test_real_sizes_train_export_and_agree(
     del stock
 
     compile_network(network, MEMBERS[name].RECIPE)
+    network.run_eagerly = True  # one step: tracing it would take longer
     network.optimizer.learning_rate = 1e-3
     before = np.asarray(network.layers[-1].kernel).copy()
     one_hot = np.eye(8, dtype=np.float32)[:2]
@@ -101,7 +102,7 @@ def test_real_sizes_train_export_and_agree(
     network.optimizer = None  # its two copies of the weights are not needed any more
 
     shake(network, cells, rng)
-    expected = network.predict(cells.astype(np.float32), verbose=0)
+    expected = np.asarray(network(cells.astype(np.float32), training=False))
     attrs = {"name": name, "classes": [str(i) for i in range(8)], "image_px": 96}
     write_member(tmp_path / "member.h5", network, attrs, half=False)
     del network
@@ -121,6 +122,6 @@ def test_depthwise_gives_the_grouped_convolutions_numbers(
     copy_stock_weights(stock, network)
     norm = network.get_layer("convnext_small_head_layernorm")
     features = keras.Model(network.input, norm.output)
-    expected = stock.predict(cells.astype(np.float32), verbose=0)
-    given = features.predict(cells.astype(np.float32), verbose=0)
+    expected = np.asarray(stock(cells.astype(np.float32), training=False))
+    given = np.asarray(features(cells.astype(np.float32), training=False))
     np.testing.assert_allclose(given, expected, atol=1e-4 * expected.std())

@@ -76,23 +76,3 @@ def test_hours_by_hand(network, monkeypatch):
 
 def test_the_matrix_product_rate_is_plausible():
     assert 0.01 < devices.matmul_gflops(size=128, repeats=2) < 1e6
-
-
-def test_glibc_is_told_to_keep_freed_memory(monkeypatch):
-    told, agrees = [], [1]
-
-    def mallopt(option: int, value: int) -> int:
-        told.append((option, value))
-        return agrees[0]
-
-    monkeypatch.setattr(devices.ctypes, "CDLL", lambda name: SimpleNamespace(mallopt=mallopt))
-    assert devices.keep_freed_memory() is True
-    # M_ARENA_MAX, M_TOP_PAD, M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
-    assert told == [(-8, 1), (-2, 256 << 20), (-1, 2**31 - 1), (-3, 1 << 30)]
-    agrees[0] = 0
-    assert devices.keep_freed_memory() is False
-
-
-def test_another_libc_is_left_alone(monkeypatch):
-    monkeypatch.setattr(devices.ctypes, "CDLL", lambda name: SimpleNamespace())
-    assert devices.keep_freed_memory() is False

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import keras
@@ -45,12 +46,22 @@ def build(recipe: Recipe, image_px: int, classes: int) -> keras.Model:
     return keras.Model(images, head(x, recipe, classes))
 
 
-def network_for(recipe: Recipe, seed: int = 0) -> keras.Model:
+def build_small(recipe: Recipe, image_px: int, classes: int) -> keras.Model:
+    """Quicker to trace: a convolution and a batch norm, which has state of its own."""
+    images = keras.Input((image_px, image_px, 3))
+    x = layers.Rescaling(1 / 255)(images)
+    x = layers.Conv2D(4, 3, strides=2, activation="relu", name="conv0")(x)
+    x = layers.BatchNormalization(momentum=0.5, name="norm0")(x)
+    x = layers.GlobalAveragePooling2D()(x)
+    return keras.Model(images, head(x, recipe, classes))
+
+
+def network_for(recipe: Recipe, seed: int = 0, build: Callable = build) -> keras.Model:
     keras.utils.set_random_seed(seed)
     return build(recipe, 8, CLASSES)
 
 
-def small_network(recipe: Recipe, seed: int = 0) -> keras.Model:
+def bare_network(recipe: Recipe, seed: int = 0) -> keras.Model:
     """No more than a head: what the loop does around a network needs no convolutions."""
     keras.utils.set_random_seed(seed)
     images = keras.Input((8, 8, 3))
@@ -148,7 +159,7 @@ def test_the_fraction_counts_layers_with_weights_from_the_last(fraction, free):
 
 def test_the_learning_rate_is_set_before_each_step(tmp_path, told):
     phase = Phase(epochs=2, peak_lr=0.8, warmup_epochs=1)
-    network = small_network(recipe())
+    network = bare_network(recipe())
     rates = []
     progress = told()
     progress.step = lambda *where: rates.append(float(np.asarray(network.optimizer.learning_rate)))
@@ -162,7 +173,7 @@ def test_the_learning_rate_is_set_before_each_step(tmp_path, told):
 def test_progress_is_told_every_step_and_every_epoch(tmp_path, told):
     progress = told()
     twice = recipe(whole=Phase(epochs=2, peak_lr=0.01))
-    history = trained(small_network(twice), twice, tmp_path, progress)
+    history = trained(bare_network(twice), twice, tmp_path, progress)
     assert progress.steps == [("whole", e, 2, step, 3) for e in (0, 1) for step in (1, 2, 3)]
     assert progress.rows == history
     assert [row["epoch"] for row in history] == [1, 2]
@@ -174,7 +185,7 @@ def test_progress_is_told_every_step_and_every_epoch(tmp_path, told):
 
 
 def test_score_is_log_loss_and_accuracy():
-    network = small_network(recipe())
+    network = bare_network(recipe())
     network.get_layer("head_logits").set_weights([np.zeros((3, 3)), np.log([0.5, 0.3, 0.2])])
     loss, accuracy = fit.score(network, DATA.images[:4], np.array([0, 0, 1, 2]))
     expected = -(2 * np.log(0.5) + np.log(0.3) + np.log(0.2)) / 4
@@ -187,7 +198,7 @@ def test_early_stopping_watches_both_versions_and_restores_the_best(tmp_path, to
     seen: list = []
     scripted(monkeypatch, [(1.0, 0.5), (0.6, 0.7), (0.5, 0.9), (0.4, 1.0), (0.0, 0.0)], seen)
     patient = recipe(whole=Phase(epochs=9, peak_lr=0.01, patience=2))
-    network = small_network(patient)
+    network = bare_network(patient)
     after: list = []
     progress = told()
     progress.epoch = lambda row: after.append(network.get_weights())
@@ -207,7 +218,7 @@ def test_the_plateau_reduces_the_rate(tmp_path, told, monkeypatch):
     scripted(monkeypatch, [(1.0, 1.0)] * 4)
     phase = Phase(epochs=4, peak_lr=0.01, schedule="plateau", patience=4)
     plateau = recipe(whole=phase)
-    history = trained(small_network(plateau), plateau, tmp_path, told())
+    history = trained(bare_network(plateau), plateau, tmp_path, told())
     rates = [row["learning_rate"] for row in history]
     np.testing.assert_allclose(rates, [0.01, 0.01, 0.01, 0.002], rtol=1e-5)
 
@@ -216,7 +227,7 @@ def test_what_is_scored_and_kept_is_the_moving_average(tmp_path, told, monkeypat
     scored: list = []
     scripted(monkeypatch, [(1.0, 1.0), (0.5, 0.5)], scored)
     averaged = recipe(ema_momentum=0.75, whole=Phase(epochs=2, peak_lr=0.02))
-    network = small_network(averaged)
+    network = bare_network(averaged)
     raw: list = []
     progress = told()
     progress.step = lambda *where: raw.append(network.get_weights())
@@ -243,7 +254,7 @@ def test_what_is_scored_and_kept_is_the_moving_average(tmp_path, told, monkeypat
 def test_without_a_moving_average_the_last_weights_are_scored(tmp_path, told, monkeypatch):
     scored: list = []
     scripted(monkeypatch, [(1.0, 1.0)], scored)
-    network = small_network(recipe())
+    network = bare_network(recipe())
     raw: list = []
     progress = told()
     progress.step = lambda *where: raw.append(network.get_weights())
@@ -261,7 +272,7 @@ LONG = recipe(
     batch=8,
     weight_decay=0.1,
     head=Phase(epochs=2, peak_lr=0.05, warmup_epochs=1),
-    whole=Phase(epochs=3, peak_lr=0.02, schedule="plateau", patience=2, trainable_fraction=0.7),
+    whole=Phase(epochs=3, peak_lr=0.02, schedule="plateau", patience=2, trainable_fraction=0.5),
 )
 
 
@@ -277,13 +288,13 @@ NUMBERS = (
 
 
 def test_an_interrupted_training_goes_on_as_if_nothing_had_been(tmp_path, told):
-    undisturbed = network_for(LONG)
+    undisturbed = network_for(LONG, build=build_small)
     whole = trained(undisturbed, LONG, tmp_path / "whole", told())
     assert [row["phase"] for row in whole] == ["head"] * 2 + ["whole"] * 3
 
     path, histories, tolds = tmp_path / "parts", [], []
     for seed, epochs in ((0, 2), (99, 2), (98, 0), (97, 0)):  # after phase 1, inside phase 2
-        network = network_for(LONG, seed)
+        network = network_for(LONG, seed, build_small)
         tolds.append(told(interrupt_after=epochs))
         try:
             histories.append(trained(network, LONG, path, tolds[-1]))
@@ -333,7 +344,7 @@ def test_the_training_loss_by_hand(fields, expected, tmp_path, told, monkeypatch
     """One step over all images, by a network that gives the same logits whatever it sees."""
     scripted(monkeypatch, [(1.0, 1.0)])
     made = recipe(head_units=(2,), **fields)
-    network = small_network(made)
+    network = bare_network(made)
     network.get_layer("head_dense0").set_weights([np.full((3, 2), -0.5), np.zeros(2)])
     network.get_layer("head_logits").set_weights([np.zeros((2, CLASSES)), LOGITS])
     (row,) = trained(network, made, tmp_path, told(), training_data(IMBALANCED))
@@ -356,7 +367,7 @@ def test_weight_decay_takes_from_kernels_alone():
 
 @pytest.mark.parametrize(("clip_norm", "share"), [(5.0, 0.1), (500.0, 1.0)])
 def test_the_gradients_global_norm_is_clipped(clip_norm, share):
-    network = small_network(recipe())
+    network = bare_network(recipe())
     compile_network(network, recipe(clip_norm=clip_norm))
     kernel, bias = network.trainable_variables
     gradients = [np.zeros((3, 3), np.float32), np.float32([0, 40, 0])]
@@ -376,11 +387,11 @@ def test_mixed_precision_trains_is_interrupted_and_goes_on(policy, tmp_path, tol
     monkeypatch.setattr(devices, "precision", lambda recipe: policy)
     scripted(monkeypatch, [(1.0, 1.0), (0.9, 0.9)])
     mixed = recipe(whole=Phase(epochs=2, peak_lr=0.01), ema_momentum=0.5)
-    module = SimpleNamespace(build=build)
+    module = SimpleNamespace(build=build_small)
 
     network = build_network(module, mixed, 8, CLASSES, None)
     assert keras.config.dtype_policy().name == "float32"
-    assert network.get_layer("conv2").compute_dtype == policy.removeprefix("mixed_")
+    assert network.get_layer("conv0").compute_dtype == policy.removeprefix("mixed_")
     assert network.get_layer("head_logits").compute_dtype == "float32"
     assert network(np.zeros((1, 8, 8, 3))).dtype == "float32"
     before = network.get_weights()

@@ -1,0 +1,351 @@
+"""`bcsub train` and `bcsub predict` as a user runs them, on colours that a tiny network learns."""
+
+import io
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import h5py
+import numpy as np
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+import bcsub
+from bcsub import training
+from bcsub.app import app
+from cells.augment import Dose, Policy
+from tests.trainers.conftest import write_colours
+from trainers import custom_cnn, devices
+
+REPOSITORY = Path(bcsub.__file__).parents[1]
+QUICK = [
+    *("widths=4,6", "depths=0,1", "batch=16", "whole.epochs=2", "whole.warmup_epochs=0"),
+    # KerasCV's layers take longer to build than everything else takes to run
+    *(f"policy.{name}.rate=0" for name, at in Policy.model_fields.items() if at.annotation is Dose),
+]
+SETTINGS = [word for setting in QUICK for word in ("--set", setting)]
+DEMO = ["train", "custom-cnn", "--preset", "demo", "--tag", "trial", *SETTINGS]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> SimpleNamespace:
+    """.root, with one trained member in it; .result of the command, run with --json."""
+    root = tmp_path_factory.mktemp("root")
+    write_colours(root)
+    command = [sys.executable, "-m", "bcsub", *DEMO, "--json", "--root", str(root)]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, check=False)
+    assert result.returncode == 0, result.stderr
+    return SimpleNamespace(root=root, result=result)
+
+
+@pytest.fixture
+def root(tmp_path) -> Path:
+    """A root with the dataset and no runs."""
+    write_colours(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def asked(monkeypatch) -> list:
+    """(run, weights file) of every training that a command asks for; nothing is trained."""
+    calls: list = []
+
+    def train_run(run, dataset, progress, weights_file):
+        calls.append((run, weights_file))
+        return {
+            "run": run.run,
+            "name": run.name,
+            "fold": run.fold,
+            "clean_accuracy": 0.5,
+            "shifted_accuracy": 0.25,
+            "epochs": 1,
+            "seconds": 90.0,
+            "images_per_s": 7.0,
+        }
+
+    monkeypatch.setattr(training, "train_run", train_run)
+    return calls
+
+
+def run(*arguments: object):
+    """In this process, for speed: exit code and output."""
+    return CliRunner().invoke(app, [str(each) for each in arguments])
+
+
+def refusal(*arguments: object) -> str:
+    """The one line of a command that fails."""
+    result = run(*arguments)
+    assert result.exit_code == 1
+    lines = result.output.splitlines()
+    assert len(lines) == 1, result.output
+    return lines[0].removeprefix("error ")
+
+
+# ---- a training from one end to the other --------------------------------------------------------
+
+
+def test_json_is_one_object_with_the_fixed_fields_and_nothing_else(trained):
+    assert trained.result.stdout.count("\n") == 1
+    (members,) = json.loads(trained.result.stdout).values()
+    assert list(json.loads(trained.result.stdout)) == ["members"]
+    (member,) = members
+    assert {key: type(value) for key, value in member.items()} == {
+        "run": str,
+        "name": str,
+        "fold": int,
+        "clean_accuracy": float,
+        "shifted_accuracy": float,
+        "epochs": int,
+        "seconds": float,
+        "images_per_s": float,
+    }
+    assert re.fullmatch(r"custom-cnn-demo-[0-9a-f]{8}-trial", member["run"])
+    assert (member["name"], member["fold"], member["epochs"]) == ("custom-cnn", 0, 2)
+    done = trained.root / "runs" / member["run"] / "fold-0" / "DONE"
+    assert json.loads(done.read_text()) == member
+
+
+def test_progress_goes_to_standard_error(trained):
+    lines = trained.result.stderr.splitlines()
+    for epoch in (1, 2):
+        pattern = rf".* fold 0 whole epoch +{epoch}  \d+ images/s  loss \d\.\d+  "
+        pattern += r"inner clean [\d.]+ \([\d.]+\)  shifted [\d.]+ \([\d.]+\)"
+        assert any(re.fullmatch(pattern, line) for line in lines), lines
+
+
+def test_a_finished_run_is_not_trained_again_but_shown(trained):
+    (done,) = trained.root.glob("runs/*/fold-*/DONE")
+    before = done.stat().st_mtime_ns
+    result = run(*DEMO, "--root", trained.root)
+    assert result.exit_code == 0, result.output
+    assert done.stat().st_mtime_ns == before
+    assert result.output.count("finished before") == 1
+    (member,) = json.loads(trained.result.stdout)["members"]
+    (row,) = (line.split("│") for line in result.output.splitlines() if "│ custom" in line)
+    assert [field.strip() for field in row[2:6]] == [
+        "0",
+        f"{member['clean_accuracy']:.4f}",
+        f"{member['shifted_accuracy']:.4f}",
+        "2",
+    ]
+    assert result.output.splitlines()[-1].startswith("next: bcsub ensemble")
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["a folder", "all"])
+def test_predict_remakes_predictions(trained, named):
+    (folder,) = trained.root.glob("runs/*/fold-*")
+    path = folder / "predictions.h5"
+    with h5py.File(path) as file:
+        clean = file["clean"][()]
+    path.unlink()
+    result = run("predict", *([folder] if named else []), "--root", trained.root)
+    assert result.exit_code == 0, result.output
+    assert result.output.count("predictions remade") == 1
+    with h5py.File(path) as file:
+        np.testing.assert_allclose(file["clean"][()], clean, atol=1e-6)
+
+
+def test_predict_as_json(trained, monkeypatch, capfd):
+    remade = []
+    monkeypatch.setattr(training, "predict_run", lambda folder, *rest: remade.append(folder))
+    assert run("predict", "--root", trained.root, "--json").exit_code == 0
+    (folder,) = trained.root.glob("runs/*/fold-*")
+    assert json.loads(capfd.readouterr().out) == {"runs": [str(folder)]}
+    assert remade == [folder]
+
+
+def test_predict_on_what_is_no_run(root):
+    line = refusal("predict", root / "nothing", "--root", root)
+    assert line.startswith(f"{root}/nothing/recipe.json: cannot be read (")
+    assert line.endswith("). Train the run again.")
+
+
+# ---- which runs are meant ------------------------------------------------------------------------
+
+
+def test_all_takes_the_members_that_have_the_preset(root, asked):
+    result = run("train", "--all", "--preset", "cpu", "--root", root)
+    assert result.exit_code == 0, result.output
+    assert [made.name for made, _ in asked] == ["custom-cnn", "convnext-atto"]
+    assert {made.preset for made, _ in asked} == {"cpu"}
+    cells = [cell.strip() for cell in result.output.split("│")]
+    assert cells[2:8] == ["0", "0.5000", "0.2500", "1", "1.5", "7"]
+
+
+def test_options_reach_the_runs(root, asked):
+    result = run(
+        *("train", "convnext-atto", "custom-cnn", "--preset", "demo", "--folds", 3),
+        *("--seed", 5, "--tag", "my-word", "--set", "dropout=.125", "--set", "batch=9"),
+        *("--weights", root / "w.h5", "--root", root),
+    )
+    assert result.exit_code == 0, result.output
+    names = [(made.name, made.fold) for made, _ in asked]
+    assert names == [(name, fold) for name in ("convnext-atto", "custom-cnn") for fold in range(3)]
+    for made, weights_file in asked:
+        assert (made.seed, made.tag, made.recipe.dropout, made.recipe.batch) == (
+            5,
+            "my-word",
+            0.125,
+            9,
+        )
+        assert made.run.endswith("-my-word")
+        assert made.runs == root / "runs"
+        assert weights_file == root / "w.h5"
+    assert asked[3][0].recipe.widths == custom_cnn.PRESETS["demo"]["widths"]
+
+
+def test_without_options_fold_0_of_the_full_preset_is_meant(root, asked, monkeypatch):
+    monkeypatch.setattr(devices, "gpus", lambda: ["GPU:0"])
+    assert run("train", "custom-cnn", "--root", root).exit_code == 0
+    ((made, weights_file),) = asked
+    assert (made.preset, made.fold, made.seed, made.tag) == ("full", 0, 0, "")
+    assert made.recipe == custom_cnn.RECIPE
+    assert weights_file is None
+
+
+# ---- the full preset without a GPU ---------------------------------------------------------------
+
+
+@pytest.fixture
+def twelve_hours(monkeypatch):
+    """No GPU, and a machine that would take 12 hours for the quick network."""
+    recipe = custom_cnn.RECIPE.model_copy(update={"widths": (4, 6), "depths": (0, 1)})
+    forward = 2 * devices.multiply_adds(custom_cnn.build(recipe, 16, 3)) / 1e9
+    work = forward * 48 * 3 * 2  # images, passes a step, epochs
+    monkeypatch.setattr(devices, "gpus", list)
+    monkeypatch.setattr(devices, "matmul_gflops", lambda: work / (12 * 3600))
+
+
+def test_it_says_what_it_would_take_and_asks(root, asked, twelve_hours):
+    command = ["train", "custom-cnn", *SETTINGS, "--root", root]
+    text = "no GPU here: the full preset would take custom-cnn about 12 h; {} h in all. " + (
+        "Use --preset cpu (make train-all PRESET=cpu), or --yes to train it all the same."
+    )
+    assert refusal(*command) == text.format(12)
+    assert refusal(*command, "--folds", 2) == text.format(24)
+    assert asked == []
+
+
+def test_yes_trains_it_all_the_same(root, asked, twelve_hours):
+    assert run("train", "custom-cnn", *SETTINGS, "--yes", "--root", root).exit_code == 0
+    assert len(asked) == 1
+
+
+def test_a_finished_one_is_no_question(root, asked, twelve_hours, monkeypatch):
+    monkeypatch.setattr(training, "done", lambda folder: {"epochs": 1})
+    assert run("train", "custom-cnn", *SETTINGS, "--root", root).exit_code == 0
+
+
+# ---- faults --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("names", [[], ["custom-cnn", "--all"]])
+def test_names_or_all_and_not_both(root, names):
+    line = refusal("train", *names, "--root", root)
+    assert line == "train: name members or say --all, and not both."
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (
+            ["custom-cn"],
+            "no member 'custom-cn'; there are custom-cnn, convnext-atto, convnext-small, "
+            "convnext-base, convnext-large. Did you mean 'custom-cnn'?",
+        ),
+        (
+            ["convnext-small", "--preset", "cpu"],
+            "convnext-small: no preset 'cpu'; it has full. "
+            "`bcsub train --all` takes the members that have the asked one.",
+        ),
+        (["--all", "--preset", "gpu"], "no member has a preset 'gpu'; there are cpu, demo, full."),
+        (
+            ["custom-cnn", "--set", "dropuot=1"],
+            "--set dropuot: no field 'dropuot'. Did you mean 'dropout'?",
+        ),
+        (
+            ["custom-cnn", "--folds", "4"],
+            "--folds: the dataset has 3 folds, got 4. Run `bcsub prepare --folds 4`.",
+        ),
+        (
+            ["custom-cnn", "--tag", "a/b"],
+            "--tag: expected letters, digits, - and _, got 'a/b'.",
+        ),
+    ],
+)
+def test_a_fault_is_one_line_and_exit_1(root, asked, arguments, text):
+    assert refusal("train", *arguments, "--root", root) == text
+    assert asked == []
+    assert not (root / "runs").exists()
+
+
+def test_without_a_dataset(tmp_path, capfd):
+    expected = f"{tmp_path}/work/dataset.h5: no such file. Run `bcsub prepare ARCHIVE` first."
+    command = ["train", "custom-cnn", "--root", tmp_path]
+    assert refusal(*command) == expected
+    capfd.readouterr()
+    assert run(*command, "--json").exit_code == 1
+    assert json.loads(capfd.readouterr().out) == {"error": expected}
+
+
+# ---- what a terminal shows -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def terminal(monkeypatch) -> io.StringIO:
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, color_system=None, width=200)
+    monkeypatch.setattr(training, "console", console)
+    return screen
+
+
+def test_the_bar_counts_all_epochs_and_says_how_fast_and_how_long(terminal):
+    recipe = custom_cnn.RECIPE.model_copy(
+        update={"whole": custom_cnn.RECIPE.whole.model_copy(update={"epochs": 4}), "batch": 10}
+    )
+    with training.RichProgress() as progress:
+        progress.begin(SimpleNamespace(run="r", fold=2, recipe=recipe))
+        for step in (1, 2):
+            progress.step("whole", 1, 4, step, 5)  # gone on with after one of four epochs
+        (task,) = progress.bar.tasks
+        assert (task.completed, task.total) == (7, 20)
+        progress.epoch(
+            {
+                "phase": "whole",
+                "epoch": 2,
+                "images_per_s": 123.4,
+                "loss": 0.5,
+                "inner_clean_accuracy": 0.75,
+                "inner_clean_loss": 0.25,
+                "inner_shifted_accuracy": 0.625,
+                "inner_shifted_loss": 0.875,
+            }
+        )
+        progress.bar.refresh()
+    shown = terminal.getvalue()
+    assert (
+        "r fold 2 whole epoch   2  123 images/s  loss 0.5000  "
+        "inner clean 0.7500 (0.2500)  shifted 0.6250 (0.8750)"
+    ) in shown
+    assert re.search(r"r fold 2 whole epoch 2/4 .*\d+ images/s .*ETA", shown)
+
+
+def test_two_phases_make_one_bar(terminal):
+    whole = custom_cnn.RECIPE.whole
+    recipe = custom_cnn.RECIPE.model_copy(
+        update={
+            "weights": "imagenet",
+            "head": whole.model_copy(update={"epochs": 2}),
+            "whole": whole.model_copy(update={"epochs": 3}),
+        }
+    )
+    with training.RichProgress() as progress:
+        progress.begin(SimpleNamespace(run="r", fold=0, recipe=recipe))
+        progress.step("head", 0, 2, 1, 10)
+        progress.step("whole", 0, 3, 1, 10)
+        (task,) = progress.bar.tasks
+        assert (task.completed, task.total) == (21, 50)

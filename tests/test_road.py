@@ -1,0 +1,113 @@
+"""The whole road by its commands: archive → members → ensemble → zip → emulated score.
+
+On real cells where the real archive lies beside the checkout, else on drawn ones.
+"""
+
+import json
+import zipfile
+from pathlib import Path
+from types import SimpleNamespace
+
+import cv2
+import h5py
+import keras
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import trainers.train
+from bcsub.app import app
+from cells.competition import load_competition
+from cells.dataset import open_dataset
+from cells.draw import draw_archive
+from submission.model import VIEWS, Model, turn
+
+REAL = Path(__file__).parents[2] / "shared" / "data" / "pbc96_train.h5"
+PER_CLASS = 40
+
+
+def write_archive(path: Path) -> None:
+    """A small archive in the platform's format: real cells if they are at hand."""
+    if not REAL.is_file():
+        draw_archive(path, load_competition("an2dl2024"), 8 * PER_CLASS)
+        return
+    with h5py.File(REAL) as file:
+        labels = file["labels"][:]
+        rows = np.concatenate([np.flatnonzero(labels == k)[:PER_CLASS] for k in range(8)])
+        images = [cv2.imdecode(np.frombuffer(file["jpeg"][row], np.uint8), 1) for row in rows]
+    np.savez(path, images=np.stack(images)[..., ::-1], labels=labels[rows, None].astype(np.uint8))
+
+
+def run(*arguments: str) -> None:
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, f"{arguments}: {result.output}"
+
+
+@pytest.fixture(scope="module")
+def road(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """A root at the end of the road, and the Keras networks that its members were exported from."""
+    root = tmp_path_factory.mktemp("road")
+    write_archive(root / "archive.npz")
+    networks: dict[str, keras.Model] = {}
+    write_member = trainers.train.write_member
+
+    def keeping(path: Path, network: keras.Model, attrs: dict) -> str:
+        networks[attrs["run"]] = network
+        return write_member(path, network, attrs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trainers.train, "write_member", keeping)
+        at = ("--root", str(root))
+        run("prepare", str(root / "archive.npz"), "--folds", "3", *at)
+        once = ("--set", "whole.epochs=2", "--set", "whole.warmup_epochs=0")
+        run("train", "--all", "--preset", "demo", *once, *at)
+        run("ensemble", "--weights", "simplex", "--views", "all", *at)
+        run("pack", *at)
+    return SimpleNamespace(path=root, networks=networks)
+
+
+def test_the_zip_answers_as_the_keras_members_blended_by_hand(road: SimpleNamespace) -> None:
+    about = json.loads((road.path / "runs" / "ensemble" / "ensemble.json").read_text())
+    dataset = open_dataset(road.path / "work" / "dataset.h5")
+    X = dataset.images(np.concatenate([dataset.test_rows(), dataset.held_out_rows(0)]))
+    expected = np.zeros((len(X), len(dataset.classes)))
+    for name, weight in about["weights"].items():
+        for view in VIEWS:
+            turned = turn(X, view).astype(np.float32)
+            logits = road.networks[name].predict(turned, verbose=0)
+            expected += weight / len(VIEWS) * np.asarray(keras.ops.softmax(logits))
+    unpacked = road.path / "unpacked"
+    (packed,) = (road.path / "dist").glob("submission-*.zip")
+    zipfile.ZipFile(packed).extractall(unpacked)
+    model = Model(unpacked)
+    np.testing.assert_allclose(model.predict_proba(X), expected, atol=2e-3)  # float16 storage
+    first, second = np.sort(expected, axis=1)[:, :-3:-1].T
+    sure = first - second > 4e-3
+    assert sure.mean() > 0.7
+    np.testing.assert_array_equal(model.predict(X)[sure], expected.argmax(axis=1)[sure])
+
+
+def test_the_zip_is_flat_and_runs_without_us(road: SimpleNamespace) -> None:
+    (packed,) = (road.path / "dist").glob("submission-*.zip")
+    assert sorted(zipfile.ZipFile(packed).namelist()) == ["model.py", "weights.h5"]
+    run("emulate", str(packed), "--root", str(road.path))
+    (folder,) = (road.path / "runs" / "emulated").iterdir()
+    scores = json.loads((folder / "scores.json").read_text())
+    # what the road promises: the emulated score is the one that `ensemble` wrote down
+    about = json.loads((road.path / "runs" / "ensemble" / "ensemble.json").read_text())
+    assert scores["accuracy"] == pytest.approx(about["test_shifted_accuracy"], abs=1e-9)
+    assert (folder / "confusion.png").is_file()
+
+
+def test_every_step_can_be_run_again(road: SimpleNamespace) -> None:
+    """Nothing is trained again, and the same members give the same bundle and zip."""
+    before = {path: path.stat().st_mtime_ns for path in road.path.glob("runs/*/fold-0/*")}
+    (packed,) = (road.path / "dist").glob("submission-*.zip")
+    content = packed.read_bytes()
+    once = ("--set", "whole.epochs=2", "--set", "whole.warmup_epochs=0")
+    run("train", "--all", "--preset", "demo", *once, "--root", str(road.path))
+    run("ensemble", "--weights", "simplex", "--views", "all", "--root", str(road.path))
+    run("pack", "--root", str(road.path))
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert [packed] == list((road.path / "dist").glob("submission-*.zip"))
+    assert packed.read_bytes() == content
