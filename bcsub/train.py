@@ -85,8 +85,10 @@ def predict(
 
 def _show(console: Console, result: dict[str, Any]) -> None:
     table = Table(title="Members, on the held-out fold")
-    for column in ("run", "fold", "clean", "shifted", "epochs", "minutes", "images/s"):
-        table.add_column(column, justify="left" if column == "run" else "right")
+    for column in ("run", "fold", "clean", "shifted", "epochs", "min", "img/s"):
+        table.add_column(
+            column, justify="left" if column == "run" else "right", no_wrap=column == "run"
+        )
     for row in result["members"]:
         table.add_row(
             row["run"],

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from trainers.memory import keep_freed_memory
@@ -82,9 +83,9 @@ def inference(names: list[str], repeats: int) -> Table:
             write_member(path, network, attrs)
             runtime = read_member(path)
         rates = [
-            rate(lambda model=stock: model.predict(batches, verbose=0), BATCH, repeats),
-            rate(lambda model=network: model.predict(batches, verbose=0), BATCH, repeats),
-            rate(lambda model=runtime: model.probs(images), BATCH, repeats),
+            rate(partial(stock.predict, batches, verbose=0), BATCH, repeats),
+            rate(partial(network.predict, batches, verbose=0), BATCH, repeats),
+            rate(partial(runtime.probs, images), BATCH, repeats),
         ]
         table.add_row(
             name,
@@ -111,7 +112,7 @@ def training(names: list[str], repeats: int) -> Table:
         rates = []
         for network in (stock, member(name).build(recipe, 96, 8)):
             compile_network(network, recipe)
-            rates.append(rate(lambda model=network: model.train_on_batch(x, y), 8, repeats))
+            rates.append(rate(partial(network.train_on_batch, x, y), 8, repeats))
         row = (f"{rates[0]:.1f}", f"{rates[1]:.1f}", f"{rates[1] / rates[0]:.1f}x")
         table.add_row(name, *row)
         keras.backend.clear_session()
@@ -132,7 +133,7 @@ def pipeline(names: list[str], preset: str, steps: int) -> Table:
         batches = training_batches(images, labels, 8, recipe, recipe.batch, 0, 0)
         iterator = iter(batches)
         one = next(iterator)
-        alone = recipe.batch * rate(lambda it=iterator: next(it), 1, steps)
+        alone = recipe.batch * rate(partial(next, iterator), 1, steps)
         del iterator
         network = module.build(recipe, 96, 8)
         compile_network(network, recipe)

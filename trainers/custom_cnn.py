@@ -36,7 +36,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "dropout": 0.1,
         "batch": 32,
         "ema_momentum": 0.995,
-        "whole": {"epochs": 16, "peak_lr": 2e-3, "warmup_epochs": 1, "patience": 0},
+        "whole": {"epochs": 15, "peak_lr": 2e-3, "warmup_epochs": 1, "patience": 0},
     },
     "demo": {
         "widths": (16, 32, 64, 96),

@@ -128,14 +128,14 @@ def _call(layer: Any, inputs: list[int], program: Program, path: str) -> int:
     """Append one layer, which may itself be a model."""
     if isinstance(layer, keras.Model):
         return _walk(layer, inputs, program, path)[0]
-    for kind, express in EXPRESS.items():
-        if type(layer) is kind:
-            if getattr(layer, "data_format", None) == "channels_first":
-                raise ExportError(f"{path}: channels first. Build the network channels last.")
-            value = inputs
-            for step in express(layer):
-                value = [program.add(step, value, layer.name)]
-            return value[0]
+    express = EXPRESS.get(type(layer))
+    if express is not None:
+        if getattr(layer, "data_format", None) == "channels_first":
+            raise ExportError(f"{path}: channels first. Build the network channels last.")
+        value = inputs
+        for step in express(layer):
+            value = [program.add(step, value, layer.name)]
+        return value[0]
     raise ExportError(
         f"{path}: {type(layer).__module__}.{type(layer).__name__} is not among the layers that "
         f"the uploaded runtime can express: {', '.join(sorted(kind.__name__ for kind in EXPRESS))}."

@@ -229,8 +229,10 @@ def test_what_is_scored_and_kept_is_the_moving_average(tmp_path, told, monkeypat
     averaged = recipe(ema_momentum=0.75, whole=Phase(epochs=2, peak_lr=0.02))
     network = bare_network(averaged)
     raw: list = []
+    after: list = []
     progress = told()
     progress.step = lambda *where: raw.append(network.get_weights())
+    progress.epoch = lambda row: after.append(network.get_weights())
     trained(network, averaged, tmp_path, progress)
 
     average, at_epoch_end = raw[0], []
@@ -246,6 +248,8 @@ def test_what_is_scored_and_kept_is_the_moving_average(tmp_path, told, monkeypat
         (scored[0][0], at_epoch_end[0]),
         (scored[2][0], at_epoch_end[1]),
         (network.get_weights(), at_epoch_end[1]),
+        (after[0], raw[2]),  # training itself goes on from where it was
+        (after[1], raw[5]),
     ):
         for a, b in zip(found, expected, strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)

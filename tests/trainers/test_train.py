@@ -117,6 +117,24 @@ def test_a_finished_run_is_not_trained_again(finished, dataset, told):
     assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
 
 
+def test_done_is_written_last(finished, dataset, told, tmp_path, monkeypatch):
+    run = replace(finished.run, runs=tmp_path)
+    run.folder.mkdir(parents=True)
+    (run.folder / "checkpoint.h5").touch()
+
+    def predict_run(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "build_network", lambda *args: None)
+    monkeypatch.setattr(train, "fit", lambda *args: finished.tolds[0].rows)
+    monkeypatch.setattr(train, "write_member", lambda *args: "")
+    monkeypatch.setattr(train, "predict_run", predict_run)
+    with pytest.raises(KeyboardInterrupt):
+        train_run(run, dataset, told())
+    assert (run.folder / "checkpoint.h5").is_file()
+    assert not (run.folder / "DONE").exists()
+
+
 # ---- which rows are learnt from ------------------------------------------------------------------
 
 
