@@ -84,10 +84,12 @@ def predict(
 
 
 def _show(console: Console, result: dict[str, Any]) -> None:
-    table = Table(title="Members, on the held-out fold")
+    table = Table(title="Members, on the held-out fold", pad_edge=False)
     for column in ("run", "fold", "clean", "shifted", "epochs", "min", "img/s"):
+        # where it is narrow a long run's name goes on in the next line, and no figure is cut
+        first = column == "run"
         table.add_column(
-            column, justify="left" if column == "run" else "right", no_wrap=column == "run"
+            column, justify="left" if first else "right", no_wrap=not first, overflow="fold"
         )
     for row in result["members"]:
         table.add_row(

@@ -100,7 +100,7 @@ def _layers(policy: Policy, image_px: int, seed: int) -> list[tuple[float, Any]]
         (policy.posterize, lambda s: layers.Posterization(VALUES, bits=max(1, round(8 - 7 * s)))),
         (
             policy.blur,
-            lambda s: layers.RandomGaussianBlur(kernel_px, (0.0, s), seed=own_seed()),
+            lambda s: layers.RandomGaussianBlur(kernel_px, (0.0, 4 * s), seed=own_seed()),
         ),
         (
             policy.rand_augment,

@@ -37,10 +37,10 @@ def predict_run(folder: Path, dataset: Dataset, report: Callable[[str], None]) -
         raise RunError(f"{error} Train the run again.") from None
     rows, test_rows = dataset.held_out_rows(about["fold"]), dataset.test_rows()
     made: dict[str, np.ndarray] = {"rows": rows, "test_rows": test_rows}
-    for prefix, which in (("", rows), ("test_", test_rows)):
-        made[f"{prefix}clean"] = _views(network, dataset.images(which), report, f"{prefix}clean")
+    for name, prefix, which in (("held-out", "", rows), ("test", "test_", test_rows)):
+        made[f"{prefix}clean"] = _views(network, dataset.images(which), report, f"{name} clean")
         made[f"{prefix}shifted"] = _views(
-            network, dataset.shifted(which), report, f"{prefix}shifted"
+            network, dataset.shifted(which), report, f"{name} shifted"
         )
     with replacing(folder / "predictions.h5") as temporary, h5py.File(temporary, "w") as file:
         file.attrs.update(
@@ -71,8 +71,5 @@ def _views(
     network: Network, images: np.ndarray, report: Callable[[str], None], what: str
 ) -> np.ndarray:
     """(n, views, classes) float32."""
-    columns = []
-    for view in VIEWS:
-        report(f"predicting {what}: {view}")
-        columns.append(network.probs(images, view))
-    return np.stack(columns, axis=1)
+    report(f"predicting {what} images: {len(images)} in {len(VIEWS)} views")
+    return np.stack([network.probs(images, view) for view in VIEWS], axis=1)

@@ -125,7 +125,9 @@ def test_a_finished_run_is_not_trained_again_but_shown(trained):
     assert done.stat().st_mtime_ns == before
     assert result.output.count("finished before") == 1
     (member,) = json.loads(trained.result.stdout)["members"]
-    (row,) = (line.split("│") for line in result.output.splitlines() if "│ custom" in line)
+    rows = [line.split("│") for line in result.output.splitlines() if line.startswith("│")]
+    assert "".join(row[1].strip() for row in rows) == member["run"]  # in full, be it in two lines
+    row = rows[0]
     assert [field.strip() for field in row[2:6]] == [
         "0",
         f"{member['clean_accuracy']:.4f}",

@@ -118,6 +118,16 @@ def test_posterize_leaves_as_many_levels_as_its_bits():
     assert set(np.unique(out)) == {0, 64, 128, 192}
 
 
+def test_blur_reaches_a_sigma_of_pixels():
+    """At strength .5 sigma is up to 2 px: a white dot keeps 1 / (2 pi sigma^2) of its light, which
+    at the median sigma of 1 is .16. Sigmas up to .5 would leave .6 or more."""
+    dots = np.zeros((12, 16, 16, 3), np.uint8)
+    dots[:, 8, 8] = 255
+    out, _ = augmented(dots, only("blur", strength=0.5))
+    peaks = out.max(axis=(1, 2, 3)) / 255
+    assert np.median(peaks) < 0.5
+
+
 def test_channel_shuffle_permutes_channels():
     images = np.zeros((16, PX, PX, 3), np.uint8) + np.uint8([10, 20, 30])
     out, _ = augmented(images, only("channel_shuffle"))
