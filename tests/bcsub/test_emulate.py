@@ -221,14 +221,20 @@ def test_an_interrupted_run_leaves_nothing(root, tmp_path, number):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
+        # a shell starts what it puts in the background with SIGINT ignored, these tests included
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
-    deadline = time.monotonic() + 60
-    while not list(area.rglob("reached")) and time.monotonic() < deadline:
-        assert command.poll() is None
-        time.sleep(0.05)
-    family = psutil.Process(command.pid).children(recursive=True)
-    command.send_signal(number)
-    assert command.wait(timeout=30) != 0
+    try:
+        deadline = time.monotonic() + 60
+        while not list(area.rglob("reached")) and time.monotonic() < deadline:
+            assert command.poll() is None
+            time.sleep(0.05)
+        family = psutil.Process(command.pid).children(recursive=True)
+        command.send_signal(number)
+        assert command.wait(timeout=30) != 0
+    finally:
+        command.kill()
+        command.wait()
     assert family
     assert list(area.iterdir()) == []
     _, alive = psutil.wait_procs(family, timeout=5)
