@@ -40,6 +40,7 @@ def draw_confusion(path: Path, counts: np.ndarray, classes: Sequence[str], title
     bar = figure.colorbar(picture, cax=beside, ticks=(0, 0.25, 0.5, 0.75, 1))
     bar.set_label("share of the true class", color=_QUIET, fontsize=9)
     bar.ax.set_yticklabels(("0 %", "25 %", "50 %", "75 %", "100 %"))
+    # matplotlib leaves its axes and the bar's outline untyped, here and below
     bar.outline.set_visible(False)  # type: ignore[operator]
     bar.ax.tick_params(length=0, labelcolor=_QUIET, labelsize=8)
     with replacing(path) as temporary:

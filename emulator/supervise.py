@@ -150,6 +150,7 @@ def _keep_ends(stream: IO[bytes], log: Path) -> None:
     """Copy a stream into `log`; of a very long one its beginning and its end."""
     room, cut, tail = LOG_HEAD_BYTES, 0, b""
     with log.open("wb", buffering=0) as file, stream:
+        # Popen's pipe is typed IO[bytes]; it is a BufferedReader, which has read1
         while chunk := stream.read1(65536):  # type: ignore[attr-defined]
             file.write(chunk[:room])
             rest, room = chunk[room:], max(0, room - len(chunk))

@@ -6,8 +6,8 @@ import ctypes
 def keep_freed_memory() -> bool:
     """Tell glibc to keep what TensorFlow frees instead of handing it back to the kernel each step.
 
-    On a CPU every step frees and asks again for hundreds of megabytes. On a busy virtual machine
-    the page faults took a third of the processor time; on a quiet one nothing (docs/results.md).
+    On a CPU every step frees and asks again for hundreds of megabytes, and each new page is a page
+    fault. On a quiet machine that made no difference (docs/results.md).
     It must be called before TensorFlow is imported: a thread that has its own arena keeps it.
     Returns False where there is no glibc.
     """
