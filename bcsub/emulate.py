@@ -18,6 +18,13 @@ CompetitionName = Annotated[
         help="A shipped name or a TOML file; the prepared dataset's, else an2dl2024, unless said.",
     ),
 ]
+Folder = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[FOLDER]",
+        help="Holds model.py and weights.h5 (`bcsub ensemble --out`); submission/ unless said.",
+    ),
+]
 Name = Annotated[
     str | None, typer.Option(help="The zip's name in dist/; submission-<content> unless said.")
 ]
@@ -40,13 +47,14 @@ TimeLimit = Annotated[
 
 
 def pack(
+    folder: Folder = None,
     competition: CompetitionName = None,
     name: Name = None,
     force: Force = False,
     root: Root = Path("."),
     json: Json = False,
 ) -> None:
-    """Zip submission/model.py and weights.h5 into dist/, flat and reproducible.
+    """Zip model.py and weights.h5 of submission/ into dist/, flat and reproducible.
 
     The same content always gives the same bytes and the same name.
     """
@@ -56,7 +64,8 @@ def pack(
         from emulator.pack import pack_submission
 
         asked = competition_of(root, competition)
-        return {**pack_submission(root / "submission", root / "dist", asked, name, force)}
+        chosen = folder or root / "submission"
+        return {**pack_submission(chosen, root / "dist", asked, name, force)}
 
     def show(console: Console, result: dict[str, Any]) -> None:
         there = "" if root == Path(".") else f" --root {root}"

@@ -44,7 +44,7 @@ def train_members(
     if not tag.replace("-", "").replace("_", "").isalnum() and tag:
         raise RecipeError(f"--tag: expected letters, digits, - and _, got {tag!r}.")
     runs = []
-    for name in names or members_with(preset):
+    for name in dict.fromkeys(names or members_with(preset)):
         module = member(name)
         recipe = overridden(with_preset(module.RECIPE, module.PRESETS, preset), settings)
         for fold in range(folds):

@@ -54,12 +54,24 @@ class Policy(BaseModel):
     solarize: Dose = Dose()  # strength: how far below 255 the threshold may lie
     posterize: Dose = Dose()  # strength 1: down to 1 bit, 0: 8 bits
     blur: Dose = Dose()  # strength: sigma over 4 px
+    noise: Dose = Dose()  # strength: largest standard deviation, share of 255
     rand_augment: Dose = Dose()  # strength: KerasCV's magnitude
     rand_augment_ops: int = Field(2, ge=1, le=8)
     grid_mask: Dose = Dose()  # strength: largest share of a cell that is masked
     cutout: Dose = Dose()  # strength: largest side of the hole, share of the image's
     mixup: Dose = Dose()  # strength: alpha of the Beta distribution
     cutmix: Dose = Dose()  # strength: alpha of the Beta distribution
+
+
+def _noise(largest: float, seed: int) -> Callable[..., tf.Tensor]:
+    """Gaussian noise, its standard deviation drawn per image up to `largest`; KerasCV has none."""
+
+    def layer(images: tf.Tensor, training: bool) -> tf.Tensor:
+        deviation = tf.random.uniform((images.shape[0], 1, 1, 1), 0.0, largest, seed=seed)
+        noise = tf.random.normal(images.shape, seed=seed + 1)
+        return tf.clip_by_value(images + deviation * noise, 0.0, 255.0)
+
+    return layer
 
 
 def _layers(policy: Policy, image_px: int, seed: int) -> list[tuple[float, Any]]:
@@ -102,6 +114,7 @@ def _layers(policy: Policy, image_px: int, seed: int) -> list[tuple[float, Any]]
             policy.blur,
             lambda s: layers.RandomGaussianBlur(kernel_px, (0.0, 4 * s), seed=own_seed()),
         ),
+        (policy.noise, lambda s: _noise(255 * s, own_seed())),
         (
             policy.rand_augment,
             lambda s: layers.RandAugment(

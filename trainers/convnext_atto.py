@@ -24,6 +24,7 @@ RECIPE = Recipe(
     ema_momentum=0.995,
     whole=Phase(epochs=14, peak_lr=1e-3, warmup_epochs=1),
     policy=STRONG,
+    inner_fraction=0.06,
 )
 
 PRESETS: dict[str, dict[str, Any]] = {

@@ -33,10 +33,11 @@ PRESETS: dict[str, dict[str, Any]] = {
     "cpu": {
         "widths": (32, 64, 128, 256),
         "depths": (0, 1, 1, 1),
-        "dropout": 0.2,
+        "dropout": 0.1,
         "batch": 64,
+        "inner_fraction": 0.06,
         "ema_momentum": 0.99,
-        "whole": {"epochs": 17, "peak_lr": 3e-3, "warmup_epochs": 1, "patience": 0},
+        "whole": {"epochs": 26, "peak_lr": 3e-3, "warmup_epochs": 1, "patience": 0},
     },
     "demo": {
         "widths": (16, 32, 64, 96),

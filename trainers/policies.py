@@ -20,6 +20,7 @@ STRONG = Policy(
     solarize=Dose(rate=0.15, strength=0.9),
     posterize=Dose(rate=0.1, strength=0.75),
     blur=Dose(rate=0.2, strength=0.5),
+    noise=Dose(rate=0.15, strength=0.25),
     rand_augment=Dose(rate=0.3, strength=0.5),
     grid_mask=Dose(rate=0.2, strength=0.5),
     cutout=Dose(rate=0.25, strength=0.5),

@@ -37,6 +37,12 @@ class Phase(BaseModel):
     patience: int = Field(0, ge=0)
     trainable_fraction: float = Field(1.0, ge=0, le=1)
 
+    @model_validator(mode="after")
+    def _patient(self) -> "Phase":
+        if self.schedule == "plateau" and not self.patience:
+            raise ValueError("schedule plateau: expected a patience of at least 1, got 0")
+        return self
+
 
 class Recipe(BaseModel):
     """What a trainer needs besides data. Defaults are the house's; a trainer states the rest."""

@@ -50,7 +50,7 @@ def changes(out: np.ndarray, images: np.ndarray) -> np.ndarray:
 
 def test_the_policy_has_the_families_that_the_design_names():
     assert {"rand_augment", "cutmix", "mixup", "grid_mask", "cutout", "hue", *GEOMETRY} < {*LAYERS}
-    assert len(LAYERS) == 19
+    assert len(LAYERS) == 20
 
 
 @pytest.mark.parametrize("name", LAYERS)
