@@ -1,5 +1,6 @@
 """`bcsub train` and `bcsub predict`."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -59,7 +60,12 @@ def train(
         )
         return {"members": summaries}
 
-    answer(as_json, work, _show)
+    def show(console: Console, result: dict[str, Any]) -> None:
+        console.print(_scores(result["members"]))
+        console.print(_over_classes(result["members"], root / "runs"))
+        console.print("next: bcsub ensemble")
+
+    answer(as_json, work, show)
 
 
 def predict(
@@ -83,15 +89,9 @@ def predict(
     answer(as_json, work, show)
 
 
-def _show(console: Console, result: dict[str, Any]) -> None:
-    table = Table(title="Members, on the held-out fold", pad_edge=False)
-    for column in ("run", "fold", "clean", "shifted", "epochs", "min", "img/s"):
-        # where it is narrow a long run's name goes on in the next line, and no figure is cut
-        first = column == "run"
-        table.add_column(
-            column, justify="left" if first else "right", no_wrap=not first, overflow="fold"
-        )
-    for row in result["members"]:
+def _scores(members: list[dict[str, Any]]) -> Table:
+    table = _table("Members, on the held-out fold", "clean", "shifted", "epochs", "min", "img/s")
+    for row in members:
         table.add_row(
             row["run"],
             str(row["fold"]),
@@ -101,5 +101,28 @@ def _show(console: Console, result: dict[str, Any]) -> None:
             f"{row['seconds'] / 60:.1f}",
             f"{row['images_per_s']:.0f}",
         )
-    console.print(table)
-    console.print("next: bcsub ensemble")
+    return table
+
+
+def _over_classes(members: list[dict[str, Any]], runs: Path) -> Table:
+    """Precision, recall and F1, mean ± sd over the classes; each class stands in report.json."""
+    table = _table("Mean ± sd over the classes", "images", "precision", "recall", "F1")
+    for row in members:
+        report = json.loads((runs / row["run"] / f"fold-{row['fold']}" / "report.json").read_text())
+        for part, scores in report.items():
+            figures = [
+                f"{scores['mean'][key]:.3f} ± {scores['sd'][key]:.3f}"
+                for key in ("precision", "recall", "f1")
+            ]
+            table.add_row(row["run"], str(row["fold"]), part, *figures)
+    return table
+
+
+def _table(title: str, *columns: str) -> Table:
+    """A table whose first two columns are run and fold."""
+    table = Table(title=title, pad_edge=False)
+    # where it is narrow a long run's name goes on in the next line, and no figure is cut
+    table.add_column("run", overflow="fold")
+    for column in ("fold", *columns):
+        table.add_column(column, justify="right", no_wrap=True)
+    return table

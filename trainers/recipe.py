@@ -125,12 +125,10 @@ def _merged(recipe: Recipe, changes: dict[str, Any]) -> Recipe:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        text = (
-            f"{where}: {first['msg']}, got {first['input']!r}"
-            if where
-            else first["msg"].removeprefix("Value error, ")
-        )
-        raise RecipeError(f"{recipe.name}: {text}.") from None
+        text = first["msg"].removeprefix("Value error, ")
+        if first["type"] != "value_error":  # our own say what they got
+            text += f", got {first['input']!r}"
+        raise RecipeError(f"{recipe.name}: {where + ': ' if where else ''}{text}.") from None
 
 
 def _deep(base: Any, changes: Any) -> Any:

@@ -123,6 +123,14 @@ def test_pack_then_emulate_is_the_road(root):
     assert (folder / "predictions.csv").read_text().splitlines()[1] == "6,0,0,red,red"
 
 
+def test_a_bundle_elsewhere_can_be_packed(root):
+    (root / "submission").rename(root / "elsewhere")
+    assert "submission-" in packed(root, root / "elsewhere")
+    result = CliRunner().invoke(app, ["pack", "--root", str(root)])
+    assert result.exit_code == 1
+    assert str(root / "submission") in result.stderr.replace("\n", "")
+
+
 def test_clean_scores_the_clean_images(root):
     packed(root)
     scored = json.loads(bcsub("emulate", "--clean", "--root", root, "--json").stdout)

@@ -18,6 +18,7 @@ import bcsub
 from bcsub import training
 from bcsub.app import app
 from cells.augment import Dose, Policy
+from cells.files import write_json
 from tests.trainers.conftest import write_colours
 from trainers import custom_cnn, devices
 
@@ -56,6 +57,10 @@ def asked(monkeypatch) -> list:
 
     def train_run(run, dataset, progress, weights_file):
         calls.append((run, weights_file))
+        figures = {"precision": 0.125, "recall": 0.25, "f1": 0.375}
+        scores = {"mean": figures, "sd": figures}
+        run.folder.mkdir(parents=True)
+        write_json(run.folder / "report.json", {"clean": scores, "shifted": scores})
         return {
             "run": run.run,
             "name": run.name,
@@ -125,7 +130,8 @@ def test_a_finished_run_is_not_trained_again_but_shown(trained):
     assert done.stat().st_mtime_ns == before
     assert result.output.count("finished before") == 1
     (member,) = json.loads(trained.result.stdout)["members"]
-    rows = [line.split("│") for line in result.output.splitlines() if line.startswith("│")]
+    table = result.output.partition("Mean ± sd")[0]
+    rows = [line.split("│") for line in table.splitlines() if line.startswith("│")]
     assert "".join(row[1].strip() for row in rows) == member["run"]  # in full, be it in two lines
     row = rows[0]
     assert [field.strip() for field in row[2:6]] == [
@@ -176,6 +182,22 @@ def test_all_takes_the_members_that_have_the_preset(root, asked):
     assert {made.preset for made, _ in asked} == {"cpu"}
     cells = [cell.strip() for cell in result.output.split("│")]
     assert cells[2:8] == ["0", "0.5000", "0.2500", "1", "1.5", "7"]
+
+
+def test_a_member_named_twice_is_trained_once(root, asked):
+    result = run("train", "custom-cnn", "custom-cnn", "--preset", "cpu", "--root", root)
+    assert result.exit_code == 0, result.output
+    assert [made.name for made, _ in asked] == ["custom-cnn"]
+
+
+def test_scores_over_classes_are_shown_with_their_spread(trained):
+    result = run(*DEMO, "--root", trained.root)
+    (path,) = trained.root.glob("runs/*/fold-0/report.json")
+    for part, scores in json.loads(path.read_text()).items():
+        f1 = [each["f1"] for each in scores["classes"].values()]
+        wanted = f"{np.mean(f1):.3f} ± {np.std(f1):.3f}"
+        (line,) = (line for line in result.output.splitlines() if f" {part} │" in line)
+        assert line.split("│")[-2].strip() == wanted
 
 
 def test_options_reach_the_runs(root, asked):

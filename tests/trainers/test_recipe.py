@@ -97,6 +97,12 @@ def test_a_setting_changes_one_field_to_a_value_of_its_type(setting, path, value
     assert type(found[0]) is type(value)
 
 
+def test_a_plateau_without_patience_is_refused():
+    text = "^toy: whole: schedule plateau: expected a patience of at least 1, got 0.$"
+    with pytest.raises(RecipeError, match=text):
+        overridden(BASE, ["whole.schedule=plateau", "whole.patience=0"])
+
+
 def test_none_empties_what_may_be_empty():
     full = BASE.model_copy(update={"network_px": 96, "head": Phase(epochs=1, peak_lr=1)})
     emptied = overridden(full, ["network_px=none", "head=none"])
