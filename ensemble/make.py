@@ -179,8 +179,7 @@ def _what(each: Candidate, members: list[Member]) -> str:
 
 
 def _next(root: Path, out: Path) -> list[str]:
-    """The commands to run now; `bcsub pack` takes root/submission and nothing else."""
+    """The commands to run now; `bcsub pack` takes root/submission unless told otherwise."""
     at = "" if root == Path(".") else f" --root {root}"
-    home = root / "submission"
-    moved = [] if out.resolve() == home.resolve() else [f"cp {out}/weights.h5 {home}/"]
-    return [*moved, f"bcsub pack{at}", f"bcsub emulate{at}"]
+    elsewhere = "" if out.resolve() == (root / "submission").resolve() else f" {out}"
+    return [f"bcsub pack{elsewhere}{at}", f"bcsub emulate{at}"]

@@ -114,7 +114,7 @@ def test_preset_and_out(root):
     found = written(root)
     assert found["weights"] == {"c-demo": 1.0}
     assert found["bundle"] == str(out / "weights.h5")
-    assert found["next"][0] == f"cp {out}/weights.h5 {root}/submission/"
+    assert found["next"][0] == f"bcsub pack {out} --root {root}"
     assert (out / "model.py").is_file()
 
 
