@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bcsub.console import Json, Root, answer, progress
+from bcsub.quiet import import_tensorflow
 
 _PACKAGES = (
     "bcsub",
@@ -60,6 +61,7 @@ def examine(root: Path) -> dict[str, Any]:
 def _devices() -> dict[str, Any]:
     """What only TensorFlow can tell; a TensorFlow that does not import is itself the finding."""
     try:
+        import_tensorflow()
         import tensorflow as tf
 
         from trainers import custom_cnn

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bcsub.console import Json, Root, answer, progress
+from bcsub.quiet import import_tensorflow
 
 Runs = Annotated[
     list[str] | None,
@@ -41,6 +42,7 @@ def ensemble(
     """
 
     def work() -> dict[str, Any]:
+        import_tensorflow()
         from ensemble.make import make_ensemble
 
         return make_ensemble(

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bcsub.console import Json, Root, answer
+from bcsub.quiet import import_tensorflow
 from cells.errors import RecipeError
 
 
@@ -43,6 +44,7 @@ def train(
     """Train members; a finished run is not trained again, an interrupted one goes on."""
 
     def work() -> dict[str, Any]:
+        import_tensorflow()
         from bcsub.training import train_members
 
         if bool(names) == everyone:
@@ -78,6 +80,7 @@ def predict(
     """Remake the held-out and test predictions of finished runs with today's runtime."""
 
     def work() -> dict[str, Any]:
+        import_tensorflow()
         from bcsub.training import predict_folders
 
         return {"runs": predict_folders(root, folders or [])}

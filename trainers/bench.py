@@ -1,27 +1,20 @@
 """Speeds on this machine, side by side in one run: `make bench`, or `python -m trainers.bench`.
 
 Inference at 96 px: stock `keras.applications` against our Keras network and against the uploaded
-runtime, same weights. Training: stock against ours, and with and without glibc keeping freed
-memory. The input pipeline against the network that it feeds. Ratios are what counts: rates depend
-on the machine and on who shares it.
+runtime, same weights. Training: stock against ours. The input pipeline against the network that it
+feeds. Ratios are what counts: rates depend on the machine and on who shares it.
 """
 
 import argparse
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from trainers.memory import keep_freed_memory
-
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-if "returned" not in sys.argv:
-    keep_freed_memory()
 
 import keras
 import numpy as np
@@ -161,54 +154,22 @@ def steps_per_second(network: keras.Model, batches: tf.data.Dataset, steps: int)
     return steps / (marks[-1] - marks[3])
 
 
-def memory(steps: int) -> Table:
-    """The custom CNN's training in two fresh processes, glibc as it is and told to keep memory."""
-    table = Table(title="custom-cnn, preset cpu: training images/s")
-    table.add_column("freed memory")
-    table.add_column("images/s", justify="right")
-    for kept in ("returned", "kept"):
-        command = [sys.executable, "-m", "trainers.bench", "--memory-child", kept]
-        command += ["--steps", str(steps)]
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-        table.add_row(kept, done.stdout.split()[-1])
-    return table
-
-
-def memory_child(steps: int) -> None:
-    """One process of `memory`: prints images a second."""
-    module = member("custom-cnn")
-    recipe = with_preset(module.RECIPE, module.PRESETS, "cpu")
-    rng = np.random.default_rng(0)
-    x = tf.constant(rng.integers(0, 256, (recipe.batch, 96, 96, 3)), tf.float32)
-    y = tf.one_hot(rng.integers(0, 8, recipe.batch), 8)
-    network = module.build(recipe, 96, 8)
-    compile_network(network, recipe)
-    batches = tf.data.Dataset.from_tensors((x, y)).repeat()
-    print(f"{recipe.batch * steps_per_second(network, batches, steps):.0f}")
-
-
 def main() -> None:
     """Print the tables that are asked for; all of them by default."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    tables = ("inference", "training", "pipeline", "memory")
+    tables = ("inference", "training", "pipeline")
     parser.add_argument("tables", nargs="*", help=f"of {', '.join(tables)}; default: all")
     parser.add_argument("--members", nargs="+", default=["convnext-small", "convnext-base"])
     parser.add_argument("--preset", default="cpu", help="for the pipeline's table")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--steps", type=int, default=20)
-    parser.add_argument("--memory-child", choices=("returned", "kept"), help=argparse.SUPPRESS)
     asked = parser.parse_args()
-    if asked.memory_child:
-        memory_child(asked.steps)
-        return
     unknown = set(asked.tables) - set(tables)
     if unknown:
         parser.error(f"no table {', '.join(sorted(unknown))}; there are {', '.join(tables)}")
     console = Console(width=110)
     chosen = asked.tables or tables
     console.print(f"float32 matrix products: {devices.matmul_gflops():.0f} GFLOP/s")
-    if "memory" in chosen:
-        console.print(memory(asked.steps))
     if "inference" in chosen:
         console.print(inference(asked.members, asked.repeats))
     if "training" in chosen:

@@ -181,7 +181,7 @@ class _Keeper(keras.callbacks.Callback):
         row = {
             "phase": self.name,
             "epoch": epoch + 1,
-            "seconds": round(seconds, 2),
+            "seconds": round(seconds, 3),
             "images_per_s": round(self.steps * batch / seconds, 1),
             "learning_rate": float(np.asarray(self.model.optimizer.learning_rate)),
             "loss": float((logs or {})["loss"]),

@@ -1,0 +1,35 @@
+"""What an import writes to file descriptor 2, shown by a TensorFlow that does nothing else."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import bcsub
+
+REPOSITORY = Path(bcsub.__file__).parents[1]
+CALL = """
+import os
+from bcsub.quiet import import_tensorflow
+try:
+    import_tensorflow()
+except ImportError as error:
+    os.write(2, f"raised {error}".encode())
+os.write(2, b"after")
+"""
+
+
+@pytest.mark.parametrize(
+    ("last_line", "expected"),
+    [("", "after"), ("raise ImportError('no such symbol')", "chatter raised no such symbolafter")],
+    ids=["it works", "it fails"],
+)
+def test_what_the_import_says_is_shown_only_when_it_fails(tmp_path, last_line, expected):
+    text = f"import os\nos.write(2, b'chatter ')\n{last_line}\n"
+    (tmp_path / "tensorflow.py").write_text(text)
+    paths = {"PYTHONPATH": f"{tmp_path}:{REPOSITORY}"}
+    done = subprocess.run(
+        [sys.executable, "-c", CALL], env=paths, capture_output=True, text=True, check=True
+    )
+    assert done.stderr == expected
