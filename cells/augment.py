@@ -57,6 +57,7 @@ class Policy(BaseModel):
     noise: Dose = Dose()  # strength: largest standard deviation, share of 255
     rand_augment: Dose = Dose()  # strength: KerasCV's magnitude
     rand_augment_ops: int = Field(2, ge=1, le=8)
+    rand_augment_stddev: float = Field(0.2, ge=0, le=1)  # of the magnitude
     grid_mask: Dose = Dose()  # strength: largest share of a cell that is masked
     cutout: Dose = Dose()  # strength: largest side of the hole, share of the image's
     mixup: Dose = Dose()  # strength: alpha of the Beta distribution
@@ -121,7 +122,7 @@ def _layers(policy: Policy, image_px: int, seed: int) -> list[tuple[float, Any]]
                 VALUES,
                 augmentations_per_image=policy.rand_augment_ops,
                 magnitude=s,
-                magnitude_stddev=0.2,
+                magnitude_stddev=policy.rand_augment_stddev,
                 seed=own_seed(),
             ),
         ),

@@ -6,41 +6,35 @@ Source: Liu et al. 2022, arXiv:2201.03545.
 """
 
 import keras
-import numpy as np
 from keras import layers
 
 from trainers.layers import DropPath, LayerScale
-from trainers.networks import head
+from trainers.networks import drop_rates, has_no, head, resized
 from trainers.recipe import Recipe
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_VARIANCE = (58.395**2, 57.12**2, 57.375**2)
 
 
-def build_convnext(
-    recipe: Recipe, image_px: int, classes: int, layer_scale: float = 1e-6
-) -> keras.Model:
+def build_convnext(recipe: Recipe, image_px: int, classes: int) -> keras.Model:
     """Images (n, image_px, image_px, 3), 0-255, to logits (n, classes).
 
-    recipe.widths, recipe.depths: channels and blocks of the four stages. recipe.network_px: the
-    size to which images are resized inside the network. layer_scale: its first value.
+    recipe.widths, recipe.depths: channels and blocks of the stages.
     """
+    has_no(recipe, "norm_momentum")
     images = keras.Input((image_px, image_px, 3), name="images")
     name = recipe.name.replace("-", "_")
-    x = images
-    if recipe.network_px and recipe.network_px != image_px:
-        x = layers.Resizing(recipe.network_px, recipe.network_px, name="upsample")(x)
+    x = resized(images, recipe, image_px)
     x = layers.Normalization(
         mean=IMAGENET_MEAN, variance=IMAGENET_VARIANCE, name=f"{name}_prestem_normalization"
     )(x)
-    rates = np.linspace(0.0, recipe.drop_path, sum(recipe.depths))
-    block = 0
+    rates = iter(drop_rates(recipe, sum(recipe.depths)))
+    scale = 1e-6 if recipe.layer_scale is None else recipe.layer_scale
     for stage, (width, depth) in enumerate(zip(recipe.widths, recipe.depths, strict=True)):
         x = _downsample(x, width, stage, name)
         for index in range(depth):
             label = f"{name}_stage_{stage}_block_{index}"
-            x = _block(x, width, float(rates[block]), layer_scale, label)
-            block += 1
+            x = _block(x, width, next(rates), scale, label)
     x = layers.GlobalAveragePooling2D(name=f"{name}_pool")(x)
     x = _norm(f"{name}_head_layernorm")(x)
     return keras.Model(images, head(x, recipe, classes), name=name)

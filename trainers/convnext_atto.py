@@ -17,6 +17,7 @@ RECIPE = Recipe(
     name="convnext-atto",
     widths=(40, 80, 160, 320),
     depths=(2, 2, 6, 2),
+    layer_scale=0.1,  # from 1e-6 a short training from scratch would not leave the ground
     dropout=0.1,
     batch=32,
     weight_decay=0.05,
@@ -41,8 +42,5 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 def build(recipe: Recipe, image_px: int, classes: int) -> keras.Model:
-    """Images (n, image_px, image_px, 3), 0-255, to logits (n, classes).
-
-    Layer scales begin at .1: from 1e-6 a short training from scratch would not leave the ground.
-    """
-    return build_convnext(recipe, image_px, classes, layer_scale=0.1)
+    """Images (n, image_px, image_px, 3), 0-255, to logits (n, classes)."""
+    return build_convnext(recipe, image_px, classes)

@@ -19,6 +19,7 @@ RECIPE = Recipe(
     network_px=None,
     widths=(192, 384, 768, 1536),
     depths=(3, 3, 27, 3),
+    layer_scale=1e-6,
     dropout=0.4,
     drop_path=0.4,
     l1=1e-6,

@@ -11,7 +11,8 @@ from typing import Any
 import keras
 from keras import layers
 
-from trainers.networks import head
+from trainers.layers import DropPath
+from trainers.networks import drop_rates, has_no, head, resized
 from trainers.policies import STRONG
 from trainers.recipe import Phase, Recipe
 
@@ -20,6 +21,7 @@ RECIPE = Recipe(
     widths=(48, 96, 192, 384),
     depths=(2, 2, 2, 2),
     dropout=0.3,
+    norm_momentum=0.95,
     batch=128,
     weight_decay=0.02,
     label_smoothing=0.05,
@@ -52,33 +54,42 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 def build(recipe: Recipe, image_px: int, classes: int) -> keras.Model:
     """Images (n, image_px, image_px, 3), 0-255, to logits (n, classes)."""
+    has_no(recipe, "layer_scale")
     images = keras.Input((image_px, image_px, 3), name="images")
-    x = layers.Rescaling(1 / 127.5, -1.0, name="rescale")(images)
-    x = _conv_norm(x, recipe.widths[0], 3, strides=2, name="stem")
+    x = resized(images, recipe, image_px)
+    x = layers.Rescaling(1 / 127.5, -1.0, name="rescale")(x)
+    x = _conv_norm(x, recipe, recipe.widths[0], 3, strides=2, name="stem")
     x = layers.Activation("relu", name="stem_relu")(x)
+    rates = iter(drop_rates(recipe, sum(recipe.depths)))
     for stage, (width, depth) in enumerate(zip(recipe.widths, recipe.depths, strict=True)):
         for block in range(depth):
-            x = _block(x, width, 2 if stage and not block else 1, f"stage{stage}_block{block}")
+            strides = 2 if stage and not block else 1
+            x = _block(x, recipe, width, strides, next(rates), f"stage{stage}_block{block}")
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     return keras.Model(images, head(x, recipe, classes), name="custom_cnn")
 
 
-def _block(x: keras.KerasTensor, width: int, strides: int, name: str) -> keras.KerasTensor:
-    y = _conv_norm(x, width, 3, strides, f"{name}_a")
+def _block(
+    x: keras.KerasTensor, recipe: Recipe, width: int, strides: int, drop_rate: float, name: str
+) -> keras.KerasTensor:
+    y = _conv_norm(x, recipe, width, 3, strides, f"{name}_a")
     y = layers.Activation("relu", name=f"{name}_a_relu")(y)
-    y = _conv_norm(y, width, 3, 1, f"{name}_b")
+    y = _conv_norm(y, recipe, width, 3, 1, f"{name}_b")
+    if drop_rate:
+        y = DropPath(drop_rate, name=f"{name}_drop_path")(y)
     if strides > 1:
         x = layers.AveragePooling2D(strides, padding="same", name=f"{name}_shortcut_pool")(x)
     if x.shape[-1] != width:
-        x = _conv_norm(x, width, 1, 1, f"{name}_shortcut")
+        x = _conv_norm(x, recipe, width, 1, 1, f"{name}_shortcut")
     return layers.Activation("relu", name=f"{name}_relu")(layers.Add(name=f"{name}_add")([x, y]))
 
 
 def _conv_norm(
-    x: keras.KerasTensor, width: int, kernel: int, strides: int, name: str
+    x: keras.KerasTensor, recipe: Recipe, width: int, kernel: int, strides: int, name: str
 ) -> keras.KerasTensor:
     conv = layers.Conv2D(
         width, kernel, strides, padding="same", use_bias=False, name=f"{name}_conv"
     )
     x = conv(x)
-    return layers.BatchNormalization(momentum=0.95, name=f"{name}_norm")(x)
+    momentum = 0.99 if recipe.norm_momentum is None else recipe.norm_momentum
+    return layers.BatchNormalization(momentum=momentum, name=f"{name}_norm")(x)

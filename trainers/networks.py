@@ -1,11 +1,35 @@
-"""What the members' networks share: the head."""
+"""What the members' networks share: the first resizing and the head."""
 
 import keras
+import numpy as np
 from keras import layers
 
+from cells.errors import RecipeError
 from trainers.recipe import Recipe
 
 HEAD_PREFIX = "head_"
+
+
+def resized(images: keras.KerasTensor, recipe: Recipe, image_px: int) -> keras.KerasTensor:
+    """Images at `recipe.network_px`, bilinear; as they are where that is None or their own size."""
+    if recipe.network_px in (None, image_px):
+        return images
+    return layers.Resizing(recipe.network_px, recipe.network_px, name="resize")(images)
+
+
+def drop_rates(recipe: Recipe, blocks: int) -> list[float]:
+    """Stochastic depth of each block: from 0 linearly to `recipe.drop_path` at the last."""
+    return [float(rate) for rate in np.linspace(0.0, recipe.drop_path, blocks)]
+
+
+def has_no(recipe: Recipe, *fields: str) -> None:
+    """Raises RecipeError when a field is set that this network has no use for."""
+    for field in fields:
+        if getattr(recipe, field) is not None:
+            raise RecipeError(
+                f"{recipe.name}: {field}: expected none, since this network has no such thing, "
+                f"got {getattr(recipe, field)}."
+            )
 
 
 def head(features: keras.KerasTensor, recipe: Recipe, classes: int) -> keras.KerasTensor:

@@ -51,12 +51,14 @@ class Recipe(BaseModel):
 
     name: str
     weights: Literal["imagenet", "none"] = "none"
-    network_px: int | None = Field(None, ge=16, le=1024)  # upsampled inside the network; None: not
+    network_px: int | None = Field(None, ge=16, le=1024)  # resized inside the network; None: not
     widths: tuple[int, ...] = ()  # channels per stage, where the trainer builds its own stages
     depths: tuple[int, ...] = ()  # blocks per stage
     head_units: tuple[int, ...] = ()  # hidden dense layers between pooling and logits
     dropout: float = Field(0.0, ge=0, lt=1)
     drop_path: float = Field(0.0, ge=0, lt=1)  # stochastic depth of the last block
+    layer_scale: float | None = Field(None, gt=0)  # ConvNeXt's, its first value
+    norm_momentum: float | None = Field(None, ge=0, lt=1)  # batch norm's
     l1: float = Field(0.0, ge=0)  # on the head's kernels
     l2: float = Field(0.0, ge=0)
     batch: int = Field(64, ge=2)
@@ -71,7 +73,7 @@ class Recipe(BaseModel):
     policy: Policy = Policy()
     inner_fraction: float = Field(0.1, gt=0, lt=0.5)  # of the training rows, watched while training
 
-    @field_validator("network_px", "head", mode="before")
+    @field_validator("network_px", "head", "layer_scale", "norm_momentum", mode="before")
     @classmethod
     def _absent(cls, value: Any) -> Any:
         return None if value == "none" else value
