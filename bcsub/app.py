@@ -1,13 +1,15 @@
 """All commands in one list. TensorFlow is imported inside them: `--help` answers at once."""
 
+from typing import Any
+
 import typer
 
 from bcsub import doctor, emulate, ensemble, prepare, train
+from bcsub.console import fail
 
 app = typer.Typer(
     name="bcsub",
     help="From a labelled archive of images to an ensembled submission whose score is known.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -20,3 +22,20 @@ app.command("predict")(train.predict)
 app.command("ensemble")(ensemble.ensemble)
 app.command("pack")(emulate.pack)
 app.command("emulate")(emulate.emulate)
+
+
+def run(arguments: list[str]) -> int:
+    """Run a command and return its exit code; a wrong option is a fault like any other."""
+    try:
+        code: Any = app(arguments or ["--help"], prog_name="bcsub", standalone_mode=False)
+    except typer.Abort:
+        return 130
+    except Exception as error:
+        # Typer's usage errors; their classes lie in click or in Typer, depending on its version
+        if not hasattr(error, "format_message"):
+            raise
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "bcsub"
+        text = error.format_message().rstrip(".")
+        return fail(f"{text}. See `{command} --help`.", "--json" in arguments)
+    return code if isinstance(code, int) else 0

@@ -34,19 +34,14 @@ def answer(
 ) -> None:
     """Run `work`, then print its result: as JSON, or through `show`.
 
-    A BcsubError becomes one line (or {"error": ...}) and exit code 1; anything else is a bug
-    and keeps its traceback. A result with {"exit": n} sets the exit code and is not printed.
+    A BcsubError, and what the system refuses (a full disk, a folder that is not ours), become one
+    line (or {"error": ...}) and exit code 1; anything else is a bug and keeps its traceback. A result with {"exit": n} sets the exit code and is not printed.
     """
     with _take_stdout() if as_json else nullcontext(sys.stdout) as out:
         try:
             result = work()
-        except BcsubError as error:
-            line = " ".join(str(error).split())
-            if as_json:
-                print(json.dumps({"error": line}), file=out, flush=True)
-            else:
-                progress.print(f"[red]error[/red] {escape(line)}", highlight=False, soft_wrap=True)
-            raise typer.Exit(1) from None
+        except (BcsubError, OSError) as error:
+            raise typer.Exit(fail(str(error), as_json, out)) from None
         code = result.pop("exit", 0)
         if as_json:
             print(json.dumps(result), file=out, flush=True)
@@ -54,6 +49,16 @@ def answer(
             show(Console(file=out), result)
     if code:
         raise typer.Exit(code)
+
+
+def fail(text: str, as_json: bool, out: TextIO | None = None) -> int:
+    """Say what went wrong in one line: as JSON on `out`, else on standard error. Returns 1."""
+    line = " ".join(text.split())
+    if as_json:
+        print(json.dumps({"error": line}), file=out or sys.stdout, flush=True)
+    else:
+        progress.print(f"[red]error[/red] {escape(line)}", highlight=False, soft_wrap=True)
+    return 1
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from bcsub.console import Json, Root, answer, progress
 from bcsub.quiet import import_tensorflow
+from cells.errors import DatasetError
 
 _PACKAGES = (
     "bcsub",
@@ -43,6 +44,8 @@ def examine(root: Path) -> dict[str, Any]:
 
     from emulator.isolation import TEXTS, strongest_isolation
 
+    if not root.is_dir():
+        raise DatasetError(f"--root: no such folder {root}.")
     isolation = strongest_isolation().name
     memory = psutil.virtual_memory()
     return {

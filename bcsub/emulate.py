@@ -31,9 +31,7 @@ Name = Annotated[
 Force = Annotated[bool, typer.Option("--force", help="Replace another zip that has this name.")]
 Zip = Annotated[
     Path | None,
-    typer.Argument(
-        metavar="[ZIP]", help="The zip to run; the newest dist/submission-*.zip unless said."
-    ),
+    typer.Argument(metavar="[ZIP]", help="The zip to run; the newest in dist/ unless said."),
 ]
 Images = Annotated[Path | None, typer.Option(help="Score on this labelled npz instead.")]
 Clean = Annotated[bool, typer.Option("--clean", help="Score on the clean test part instead.")]

@@ -21,7 +21,7 @@ Views = Annotated[str, typer.Option(help="auto, none, or all eight flips and qua
 Out = Annotated[
     Path | None, typer.Option(help="Folder of the bundle; ROOT/submission unless said.")
 ]
-Seed = Annotated[int, typer.Option(help="Of the cross-fitting's parts and the bootstrap.")]
+Seed = Annotated[int, typer.Option(min=0, help="Of the cross-fitting's parts and the bootstrap.")]
 
 
 def ensemble(

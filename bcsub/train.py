@@ -26,7 +26,7 @@ def train(
     folds: Annotated[
         int, typer.Option(min=1, help="Fold-models of each member; 1 holds out fold 0 only.")
     ] = 1,
-    seed: Annotated[int, typer.Option(help="Seed of weights, order and augmentation.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of weights, order and augmentation.")] = 0,
     tag: Annotated[str, typer.Option(help="A word added to the run's name.")] = "",
     settings: Annotated[
         list[str] | None,
@@ -72,7 +72,8 @@ def train(
 
 def predict(
     folders: Annotated[
-        list[Path] | None, typer.Argument(help="Run folders (runs/RUN/fold-K); default: all.")
+        list[Path] | None,
+        typer.Argument(help="Run folders (runs/RUN/fold-K); all stale ones unless said."),
     ] = None,
     root: Root = Path("."),
     as_json: Json = False,
@@ -87,7 +88,9 @@ def predict(
 
     def show(console: Console, result: dict[str, Any]) -> None:
         for run in result["runs"]:
-            console.print(f"{run}: predictions remade")
+            console.print(f"{run}: predictions remade", highlight=False, soft_wrap=True)
+        if not result["runs"]:
+            console.print("nothing to do: all predictions fit their members and the runtime")
 
     answer(as_json, work, show)
 

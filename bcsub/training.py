@@ -10,11 +10,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from bcsub.console import progress as console
 from cells.dataset import Dataset, open_dataset
 from cells.errors import DatasetError, RecipeError
+from ensemble.runs import stale_folders
 from trainers import devices
 from trainers.catalog import member, members_with
 from trainers.fit import phases
 from trainers.predict import predict_run
-from trainers.recipe import overridden, with_preset
+from trainers.pretrained import own_sha256, resolve
+from trainers.recipe import Recipe, overridden, with_preset
 from trainers.runs import Run, done
 from trainers.train import train_run
 
@@ -39,33 +41,64 @@ def train_members(
     if folds > dataset.folds:
         raise DatasetError(
             f"--folds: the dataset has {dataset.folds} folds, got {folds}. "
-            f"Run `bcsub prepare --folds {folds}`."
+            f"Run `bcsub prepare ARCHIVE --folds {folds}`."
         )
     if not tag.replace("-", "").replace("_", "").isalnum() and tag:
         raise RecipeError(f"--tag: expected letters, digits, - and _, got {tag!r}.")
-    runs = []
+    recipes: dict[str, Recipe] = {}
     for name in dict.fromkeys(names or members_with(preset)):
         module = member(name)
-        recipe = overridden(with_preset(module.RECIPE, module.PRESETS, preset), settings)
-        for fold in range(folds):
-            runs.append(
-                Run(root / "runs", name, preset, recipe, seed, tag, fold, dataset.fingerprint)
-            )
+        recipes[name] = overridden(with_preset(module.RECIPE, module.PRESETS, preset), settings)
+    own_weights = _own_weights(recipes, weights_file)
+    runs = [
+        Run(
+            *(root / "runs", name, preset, recipe, seed, tag, fold, dataset.fingerprint),
+            weights_sha256=own_weights.get(name, ""),
+        )
+        for name, recipe in recipes.items()
+        for fold in range(folds)
+    ]
     # KerasCV's layers warn of every operation that they loop over, a dozen lines for each of them
     tf.get_logger().setLevel("ERROR")
     waiting = [run for run in runs if done(run.folder) is None]
     if preset == "full" and waiting and not devices.gpus() and not despite_cpu:
         raise RecipeError(_what_it_would_take(waiting, dataset))
+    files = _weights_files(waiting, weights_file)
     with RichProgress() as progress:
-        return [_one(run, dataset, progress, weights_file) for run in runs]
+        return [_one(run, dataset, progress, files.get(run.name)) for run in runs]
+
+
+def _own_weights(recipes: dict[str, Recipe], weights_file: Path | None) -> dict[str, str]:
+    """SHA-256 of --weights by the one member that begins with it; nothing for Keras's own file.
+
+    Raises RecipeError when not exactly one of the members does.
+    """
+    if weights_file is None:
+        return {}
+    pretrained = [name for name, recipe in recipes.items() if recipe.weights != "none"]
+    if len(pretrained) != 1:
+        raise RecipeError(
+            "--weights: expected exactly one member that begins with pretrained weights, got "
+            f"{', '.join(pretrained) or 'none'}. Name one, such as bcsub train convnext-base."
+        )
+    return {pretrained[0]: own_sha256(pretrained[0], resolve(pretrained[0], weights_file))}
+
+
+def _weights_files(runs: list[Run], weights_file: Path | None) -> dict[str, Path]:
+    """Pretrained weights by member, all of them found, or downloaded, before the first trains."""
+    names = dict.fromkeys(run.name for run in runs if run.recipe.weights != "none")
+    return {name: resolve(name, weights_file) for name in names}
 
 
 def predict_folders(root: Path, folders: list[Path]) -> list[str]:
-    """Remake predictions.h5 of run folders (none given: of all finished runs)."""
+    """Remake predictions.h5 of run folders; returns those that were made.
+
+    None given: of all finished runs on this dataset whose predictions are missing or stale.
+    """
     dataset = open_dataset(root / "work" / "dataset.h5")
-    chosen = folders or sorted(path.parent for path in (root / "runs").glob("*/fold-*/DONE"))
+    chosen = folders or stale_folders(root / "runs", dataset, console.log)
     for folder in chosen:
-        predict_run(folder, dataset, lambda text: console.log(text))
+        predict_run(folder, dataset, console.log)
     return [str(folder) for folder in chosen]
 
 

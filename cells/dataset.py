@@ -79,15 +79,31 @@ class Dataset:
 
     def _read(self, name: str, rows: np.ndarray) -> np.ndarray:
         rows = np.asarray(rows, dtype=np.int64)
-        with h5py.File(self.path) as file:
-            stored = file[name]
-            if len(rows) > len(self.labels) // 8:
-                return stored[:][rows]
-            order, back = np.unique(rows, return_inverse=True)
-            out = np.empty((len(order), *stored.shape[1:]), stored.dtype)
-            for position, row in enumerate(order):
-                out[position] = stored[row]
-            return out[back]
+        try:
+            with h5py.File(self.path) as file:
+                self._check_unchanged(str(file.attrs["fingerprint"]))
+                stored = file[name]
+                if len(rows) > len(self.labels) // 8:
+                    return stored[:][rows]
+                order, back = np.unique(rows, return_inverse=True)
+                out = np.empty((len(order), *stored.shape[1:]), stored.dtype)
+                for position, row in enumerate(order):
+                    out[position] = stored[row]
+                return out[back]
+        except (OSError, KeyError) as error:
+            raise _damaged(self.path, error) from None
+
+    def _check_unchanged(self, found: str) -> None:
+        """A dataset prepared anew under a running command would mix old labels with new images."""
+        if found != self.fingerprint:
+            raise DatasetError(
+                f"{self.path}: expected dataset {self.fingerprint}, got {found}: it was prepared "
+                "anew in the meantime. Run the command again."
+            )
+
+
+def _damaged(path: Path, error: Exception) -> DatasetError:
+    return DatasetError(f"{path}: damaged ({error}). Run `bcsub prepare ARCHIVE` again.")
 
 
 def open_dataset(path: Path) -> Dataset:
@@ -100,7 +116,7 @@ def open_dataset(path: Path) -> Dataset:
                 raise DatasetError(
                     f"{path}: expected a dataset of format {FORMAT}, got "
                     f"{file.attrs.get('kind', 'another file')} {file.attrs.get('format', '')}. "
-                    "Run `bcsub prepare` again."
+                    "Run `bcsub prepare ARCHIVE` again."
                 )
             return Dataset(
                 path=path,
@@ -111,7 +127,7 @@ def open_dataset(path: Path) -> Dataset:
                 **{name: file[name][:] for name in _ROW_ARRAYS},
             )
     except (OSError, KeyError) as error:
-        raise DatasetError(f"{path}: damaged ({error}). Run `bcsub prepare` again.") from None
+        raise _damaged(path, error) from None
 
 
 _ROW_ARRAYS = ("labels", "dropped", "group", "part", "fold", "shift_family", "shift_severity")

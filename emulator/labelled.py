@@ -72,12 +72,12 @@ def dataset_part(dataset: Dataset, competition: Competition, clean: bool = False
         raise DatasetError(
             f"{dataset.path}: expected {len(asked.classes)} classes at {asked.image_px} px "
             f"({asked.name}), got {len(of.classes)} at {of.image_px} px ({of.name}). "
-            "Leave --competition out, or run `bcsub prepare` with it."
+            "Leave --competition out, or run `bcsub prepare ARCHIVE` with it."
         )
     rows = dataset.test_rows()
     if not len(rows):
         raise DatasetError(
-            f"{dataset.path}: no row is in the test part. Run `bcsub prepare` again."
+            f"{dataset.path}: no row is in the test part. Run `bcsub prepare ARCHIVE` again."
         )
     images = dataset.images(rows) if clean else dataset.shifted(rows)
     name = "clean test part" if clean else "shifted test part"

@@ -57,10 +57,10 @@ def pack_submission(
 
 
 def newest_zip(out: Path) -> Path:
-    """The submission-*.zip in `out` that was packed last. Raises SubmissionError without one."""
-    zips = sorted(out.glob("submission-*.zip"), key=lambda path: path.stat().st_mtime)
+    """The zip in `out` that was packed last. Raises SubmissionError without one."""
+    zips = sorted(out.glob("[!.]*.zip"), key=lambda path: path.stat().st_mtime)
     if not zips:
-        raise SubmissionError(f"{out}: no submission-*.zip. Run `bcsub pack` first.")
+        raise SubmissionError(f"{out}: no zip. Run `bcsub pack` first.")
     return zips[-1]
 
 

@@ -64,6 +64,18 @@ def find_members(
     return members
 
 
+def stale_folders(runs: Path, dataset: Dataset, report: Report) -> list[Path]:
+    """Folders of finished folds on `dataset` whose predictions.h5 is missing or out of date."""
+    stale = []
+    for folder in (folder for folders in _finished(runs, report).values() for folder in folders):
+        recipe = _read_json(folder / "recipe.json")
+        if recipe.get("data_fingerprint") == dataset.fingerprint and _stale(
+            folder, dataset, int(recipe["fold"]), _check_member(folder, dataset)
+        ):
+            stale.append(folder)
+    return stale
+
+
 def _finished(runs: Path, report: Report) -> dict[str, list[Path]]:
     """Fold folders with a DONE, by run; what is unfinished is told."""
     found: dict[str, list[Path]] = {}

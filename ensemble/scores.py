@@ -30,7 +30,8 @@ def class_table(
 
     probs: (images, classes). labels: (images,) int.
     Returns {"classes": [{name, precision, recall, f1, images}, ...], "summary": [mean, sd]};
-    the sd is the sample's (n - 1). A class that is never predicted has precision 0.
+    the sd is the population's (ddof 0), as a run's report.json has it. A class that is
+    never predicted has precision 0.
     """
     precision, recall, f1, images = precision_recall_fscore_support(
         labels, probs.argmax(axis=1), labels=np.arange(len(classes)), zero_division=0
@@ -41,7 +42,7 @@ def class_table(
         for i, name in enumerate(classes)
     ]
     mean = {key: float(v.mean()) for key, v in columns.items()}
-    sd = {key: float(v.std(ddof=1)) for key, v in columns.items()}
+    sd = {key: float(v.std()) for key, v in columns.items()}
     return {"classes": rows, "summary": [{"name": "mean", **mean}, {"name": "sd", **sd}]}
 
 

@@ -162,6 +162,16 @@ def _activation(function: Any) -> list[Step]:
     return [("activation", {}, {"kind": name})]
 
 
+def _relu(layer: layers.ReLU) -> list[Step]:
+    settings = (layer.max_value, layer.negative_slope, layer.threshold)
+    if settings != (None, 0, 0):
+        raise ExportError(
+            f"{layer.name}: expected a plain ReLU, got max_value, negative_slope, threshold "
+            f"{settings}. Use keras.layers.Activation with a function that the runtime has."
+        )
+    return _activation(keras.activations.relu)
+
+
 def _bias(layer: Any) -> dict[str, np.ndarray]:
     return {"bias": np.asarray(layer.bias)} if layer.use_bias else {}
 
@@ -276,7 +286,7 @@ EXPRESS: dict[type, Callable[[Any], list[Step]]] = {
     layers.MaxPooling2D: _pool("max"),
     layers.Multiply: lambda layer: [("multiply", {}, {})],
     layers.Normalization: _normalization,
-    layers.ReLU: lambda layer: _activation(keras.activations.relu),
+    layers.ReLU: _relu,
     layers.Rescaling: _rescaling,
     layers.Reshape: lambda layer: [("reshape", {}, {"shape": list(layer.target_shape)})],
     layers.Resizing: _resizing,

@@ -5,6 +5,7 @@ phase 2 trains the last fraction of the layers. Early stopping and schedules wat
 clean and shifted, never the fold that later sets weights.
 """
 
+import math
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ import keras
 import numpy as np
 from sklearn.metrics import accuracy_score, log_loss
 
+from cells.errors import RunError
 from trainers import checkpoint
 from trainers.batches import plain_batches, training_batches
 from trainers.networks import HEAD_PREFIX
@@ -58,14 +60,20 @@ def fit(
     seed: int,
     checkpoint_path: Path,
     progress: Progress,
+    started: float | None = None,
 ) -> list[dict[str, Any]]:
     """Train `network` in place; it ends with the best weights of the last phase.
 
     Goes on from `checkpoint_path` when that exists; history.csv beside it grows by a row an epoch.
-    Returns the history.
+    started: when the run's clock began, by time.perf_counter(); now, unless said.
+    Returns the history; its elapsed_s counts on where an interrupted training stopped.
+    Raises RunError when the loss is no number any more.
     """
+    started = time.perf_counter() if started is None else started
     resuming = checkpoint_path.is_file()
     state = checkpoint.load_state(checkpoint_path) if resuming else checkpoint.State()
+    if state.history:
+        started -= state.history[-1]["elapsed_s"]
     batch = min(recipe.batch, len(data.labels))
     steps = len(data.labels) // batch
     for index, (name, phase) in enumerate(phases(recipe)):
@@ -79,7 +87,9 @@ def fit(
             network.optimizer.build(network.trainable_variables)
             checkpoint.load_variables(checkpoint_path, network)
             resuming = False
-        keeper = _Keeper(name, phase, recipe, data, state, steps, checkpoint_path, progress)
+        keeper = _Keeper(
+            name, phase, recipe, data, state, steps, started, checkpoint_path, progress
+        )
         if state.epoch < phase.epochs and not keeper.watch.over(phase):
             past = len(state.history)
             batches = training_batches(
@@ -127,8 +137,13 @@ def compile_network(network: keras.Model, recipe: Recipe) -> None:
 
 
 def score(network: keras.Model, images: np.ndarray, labels: np.ndarray) -> tuple[float, float]:
-    """Log loss and accuracy of a network of logits on images (n, px, px, 3) uint8."""
+    """Log loss and accuracy of a network of logits on images (n, px, px, 3) uint8.
+
+    Both are NaN when any logit is NaN or infinite.
+    """
     logits = network.predict(plain_batches(images, 64), verbose=0).astype(np.float64)
+    if not np.isfinite(logits).all():
+        return math.nan, math.nan
     probs = np.exp(logits - logits.max(axis=1, keepdims=True))
     probs /= probs.sum(axis=1, keepdims=True)
     loss = log_loss(labels, probs, labels=range(probs.shape[1]))
@@ -146,6 +161,7 @@ class _Keeper(keras.callbacks.Callback):
         data: TrainingData,
         state: checkpoint.State,
         steps: int,
+        run_started: float,
         path: Path,
         progress: Progress,
     ) -> None:
@@ -154,7 +170,7 @@ class _Keeper(keras.callbacks.Callback):
         self.state, self.steps, self.path, self.progress = state, steps, path, progress
         self.watch = Watch(**state.watch)
         self.at_epoch = state.epoch
-        self.started = 0.0
+        self.run_started, self.started = run_started, 0.0
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self.at_epoch, self.started = epoch, time.perf_counter()
@@ -174,6 +190,9 @@ class _Keeper(keras.callbacks.Callback):
         self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
         clean = score(self.model, self.data.inner_clean, self.data.inner_labels)
         shifted = score(self.model, self.data.inner_shifted, self.data.inner_labels)
+        loss = float((logs or {})["loss"])
+        if not math.isfinite(loss + clean[0] + shifted[0]):
+            self._diverged(epoch + 1)
         if self.watch.see(self.phase, epoch, (clean[0] + shifted[0]) / 2):
             self.state.best = self.model.get_weights()
         for variable, value in zip(self.model.trainable_variables, raw, strict=True):
@@ -184,11 +203,12 @@ class _Keeper(keras.callbacks.Callback):
             "seconds": round(seconds, 3),
             "images_per_s": round(self.steps * batch / seconds, 1),
             "learning_rate": float(np.asarray(self.model.optimizer.learning_rate)),
-            "loss": float((logs or {})["loss"]),
+            "loss": loss,
             "inner_clean_loss": clean[0],
             "inner_clean_accuracy": clean[1],
             "inner_shifted_loss": shifted[0],
             "inner_shifted_accuracy": shifted[1],
+            "elapsed_s": round(time.perf_counter() - self.run_started, 3),
         }
         self.state.history.append(row)
         self.state.epoch, self.state.watch = epoch + 1, asdict(self.watch)
@@ -197,3 +217,11 @@ class _Keeper(keras.callbacks.Callback):
         self.progress.epoch(row)
         if self.watch.over(self.phase):
             self.model.stop_training = True
+
+    def _diverged(self, epoch: int) -> None:
+        rate = float(np.asarray(self.model.optimizer.learning_rate))
+        lower = f"--set {self.name}.peak_lr={self.phase.peak_lr / 3:.1g}"
+        raise RunError(
+            f"{self.path.parent}: phase {self.name}, epoch {epoch}: expected a loss, got NaN or "
+            f"infinity at learning rate {rate:.2g}. The training diverged: try {lower}."
+        )

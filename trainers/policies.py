@@ -3,7 +3,7 @@
 from cells.augment import Dose, Policy
 
 # Every family in small doses, two to four at once: variety and strength of augmentation is what
-# moved past editions' scores most (docs/results.md has the measurement on real cells).
+# moved past editions' scores most.
 STRONG = Policy(
     flip=0.5,
     rotate=Dose(rate=0.4, strength=0.5),

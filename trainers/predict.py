@@ -12,7 +12,7 @@ from cells.dataset import Dataset
 from cells.errors import RunError
 from cells.files import replacing
 from submission.model import RUNTIME_VERSION, VIEWS, Network, read_member
-from trainers.runs import read_recipe
+from trainers.runs import AGAIN, read_recipe
 
 FORMAT = 1
 
@@ -34,7 +34,7 @@ def predict_run(folder: Path, dataset: Dataset, report: Callable[[str], None]) -
         with h5py.File(folder / "member.h5") as file:
             member_fingerprint = str(file.attrs["member_fingerprint"])
     except ValueError as error:
-        raise RunError(f"{error} Train the run again.") from None
+        raise RunError(f"{error} {AGAIN}") from None
     rows, test_rows = dataset.held_out_rows(about["fold"]), dataset.test_rows()
     made: dict[str, np.ndarray] = {"rows": rows, "test_rows": test_rows}
     for name, prefix, which in (("held-out", "", rows), ("test", "test_", test_rows)):

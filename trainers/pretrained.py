@@ -4,7 +4,6 @@
 network), checked against Keras's own hash, loaded into `keras.applications`' network and copied.
 """
 
-import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,9 @@ from pathlib import Path
 import keras
 
 from cells.errors import WeightsError
+from cells.files import sha256
 from trainers.convnext import copy_stock_weights
+from trainers.networks import HEAD_PREFIX
 
 STOCK: dict[str, Callable[..., keras.Model]] = {
     "convnext-small": keras.applications.ConvNeXtSmall,
@@ -41,8 +42,14 @@ def cached_file(name: str) -> Path:
 def resolve(name: str, given: Path | None) -> Path:
     """The local file of ImageNet weights of a member.
 
-    given: the user's --weights. Raises WeightsError when there is neither file nor network.
+    given: the user's --weights. Raises WeightsError when nothing is published for `name`, and when
+    there is neither file nor network.
     """
+    if name not in STOCK:
+        raise WeightsError(
+            f"{name}: weights: expected none, since Keras publishes ImageNet weights only for "
+            f"{', '.join(STOCK)}, got imagenet."
+        )
     if given is not None:
         if not given.is_file():
             raise WeightsError(f"--weights: no such file {given}.")
@@ -66,7 +73,8 @@ def resolve(name: str, given: Path | None) -> Path:
 def load_pretrained(network: keras.Model, name: str, path: Path) -> int:
     """Load a file (legacy .h5 or .weights.h5) into `network` by way of the stock network.
 
-    Returns the number of arrays copied. Raises WeightsError when the file does not fit.
+    Returns the number of arrays copied. Raises WeightsError when the file does not fit, or when
+    `network` has other widths or depths than the published one.
     """
     stock = stock_network(name)
     try:
@@ -76,16 +84,39 @@ def load_pretrained(network: keras.Model, name: str, path: Path) -> int:
             f"{path}: does not fit {name} without its top ({_first_line(error)}). Expected Keras's "
             f"{file_name(name)} or a .weights.h5 of the same network."
         ) from None
-    return copy_stock_weights(stock, network)
+    backbone = [
+        layer
+        for layer in network.layers
+        if not layer.name.startswith(HEAD_PREFIX)
+        and not isinstance(layer, keras.layers.Normalization)
+    ]
+    try:
+        copied = copy_stock_weights(stock, network)
+    except (KeyError, ValueError):
+        copied = 0
+    if copied != sum(len(layer.weights) for layer in backbone):
+        raise WeightsError(
+            f"{name}: ImageNet weights need the published widths and depths. Leave both as they "
+            "are, or train from scratch with --set weights=none."
+        )
+    return copied
+
+
+def own_sha256(name: str, path: Path) -> str:
+    """SHA-256 of a file of weights, or "" when it is the very file that Keras publishes."""
+    found = sha256(path)
+    return "" if found == _published_sha256(name) else found
+
+
+def _published_sha256(name: str) -> str:
+    """What Keras itself checks after a download."""
+    from keras.src.applications.convnext import WEIGHTS_HASHES
+
+    return WEIGHTS_HASHES[name.replace("-", "_")][1]
 
 
 def _check_hash(path: Path, name: str) -> None:
-    """Compare with the hash that Keras itself checks after a download."""
-    from keras.src.applications.convnext import WEIGHTS_HASHES
-
-    expected = WEIGHTS_HASHES[name.replace("-", "_")][1]
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    expected, found = _published_sha256(name), sha256(path)
     if found != expected:
         raise WeightsError(
             f"{path}: SHA-256 is {found[:12]}..., Keras publishes {expected[:12]}.... "

@@ -14,7 +14,7 @@ from cells.files import replacing
 def per_class(labels: np.ndarray, probs: np.ndarray, classes: tuple[str, ...]) -> dict[str, Any]:
     """Accuracy, log loss, and precision, recall and F1 of each class with mean and sd over classes.
 
-    labels: (n,). probs: (n, classes). sd is the population's (ddof 0), as the report's Table 1.
+    labels: (n,). probs: (n, classes). sd is the population's (ddof 0).
     """
     scores = precision_recall_fscore_support(
         labels, probs.argmax(axis=1), labels=range(len(classes)), zero_division=0

@@ -10,10 +10,15 @@ from cells.errors import RunError
 from cells.files import fingerprint, write_json
 from trainers.recipe import Recipe
 
+AGAIN = "Delete the folder and train it again."
+
 
 @dataclass(frozen=True)
 class Run:
-    """One fold of one run: runs/NAME-PRESET-<8 hex>[-TAG]/fold-K."""
+    """One fold of one run: runs/NAME-PRESET-<8 hex>[-TAG]/fold-K.
+
+    weights_sha256: of a file of pretrained weights that is not the one Keras publishes, else "".
+    """
 
     runs: Path
     name: str
@@ -23,11 +28,13 @@ class Run:
     tag: str
     fold: int
     data_fingerprint: str
+    weights_sha256: str = ""
 
     @property
     def recipe_fingerprint(self) -> str:
-        """16 hex digits of recipe, seed and data."""
-        return fingerprint(self.recipe.model_dump(), self.seed, self.data_fingerprint)
+        """16 hex digits of recipe, seed, data and, where they are the user's own, weights."""
+        own = [self.weights_sha256] if self.weights_sha256 else []
+        return fingerprint(self.recipe.model_dump(), self.seed, self.data_fingerprint, *own)
 
     @property
     def run(self) -> str:
@@ -52,6 +59,7 @@ class Run:
                 "tag": self.tag,
                 "seed": self.seed,
                 "recipe": self.recipe.model_dump(),
+                "weights_sha256": self.weights_sha256,
                 "recipe_fingerprint": self.recipe_fingerprint,
                 "data_fingerprint": self.data_fingerprint,
                 "competition": dataset.competition.name,
@@ -62,9 +70,17 @@ class Run:
 
 
 def done(folder: Path) -> dict[str, Any] | None:
-    """The contents of DONE, or None when the run is not finished."""
+    """The contents of DONE, or None when the run is not finished or its model is gone.
+
+    Raises RunError when the file is damaged.
+    """
     path = folder / "DONE"
-    return json.loads(path.read_text()) if path.is_file() else None
+    if not all((folder / name).is_file() for name in ("DONE", "member.h5", "report.json")):
+        return None
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise RunError(f"{path}: damaged ({error}). {AGAIN}") from None
 
 
 def read_recipe(folder: Path) -> dict[str, Any]:
@@ -73,4 +89,4 @@ def read_recipe(folder: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise RunError(f"{path}: cannot be read ({error}). Train the run again.") from None
+        raise RunError(f"{path}: cannot be read ({error}). {AGAIN}") from None

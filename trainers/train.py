@@ -1,6 +1,5 @@
 """One run from recipe to DONE: build, fit, export, predict, report."""
 
-import json
 import time
 from pathlib import Path
 from types import ModuleType
@@ -12,7 +11,7 @@ import numpy as np
 from cells.contact_sheet import contact_sheet
 from cells.dataset import Dataset
 from cells.errors import RunError
-from cells.files import write_json, write_text
+from cells.files import write_json
 from cells.folds import inner_rows
 from trainers import devices
 from trainers.batches import training_batches
@@ -79,8 +78,8 @@ def train_run(
     if not resumed:
         progress.say(f"{run.run} fold {run.fold}: {len(data.labels)} training images")
         _draw_batches(run, data, dataset)
-    history = fit(network, run.recipe, data, run.seed, checkpoint, progress)
-    return _finish(run, dataset, network, history, time.perf_counter() - started, progress)
+    history = fit(network, run.recipe, data, run.seed, checkpoint, progress, started)
+    return _finish(run, dataset, network, history, progress)
 
 
 def training_data(dataset: Dataset, fold: int, recipe: Recipe, seed: int) -> TrainingData:
@@ -133,10 +132,10 @@ def _finish(
     dataset: Dataset,
     network: keras.Model,
     history: list[dict[str, Any]],
-    seconds: float,
     progress: TrainProgress,
 ) -> dict[str, Any]:
-    """Export, predict, report; DONE is written last."""
+    """Export, predict, report; then DONE, and only then the checkpoint goes."""
+    started = time.perf_counter()
     draw_curves(run.folder / "curves.png", history, f"{run.run}, fold {run.fold}")
     write_member(
         run.folder / "member.h5",
@@ -166,9 +165,9 @@ def _finish(
         "clean_accuracy": report["clean"]["accuracy"],
         "shifted_accuracy": report["shifted"]["accuracy"],
         "epochs": len(history),
-        "seconds": round(max(seconds, trained), 1),
+        "seconds": round(history[-1]["elapsed_s"] + time.perf_counter() - started, 1),
         "images_per_s": round(shown / trained, 1),
     }
+    write_json(run.folder / "DONE", summary)
     (run.folder / "checkpoint.h5").unlink(missing_ok=True)
-    write_text(run.folder / "DONE", json.dumps(summary, indent=2) + "\n")
     return summary

@@ -169,7 +169,7 @@ def test_predict_as_json(trained, monkeypatch, capfd):
 def test_predict_on_what_is_no_run(root):
     line = refusal("predict", root / "nothing", "--root", root)
     assert line.startswith(f"{root}/nothing/recipe.json: cannot be read (")
-    assert line.endswith("). Train the run again.")
+    assert line.endswith("). Delete the folder and train it again.")
 
 
 # ---- which runs are meant ------------------------------------------------------------------------

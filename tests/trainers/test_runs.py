@@ -86,4 +86,4 @@ def test_a_recipe_that_cannot_be_read(tmp_path, content):
     with pytest.raises(RunError) as error:
         read_recipe(tmp_path)
     assert str(error.value).startswith(f"{tmp_path / 'recipe.json'}: cannot be read (")
-    assert str(error.value).endswith("). Train the run again.")
+    assert str(error.value).endswith("). Delete the folder and train it again.")
