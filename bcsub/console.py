@@ -35,7 +35,8 @@ def answer(
     """Run `work`, then print its result: as JSON, or through `show`.
 
     A BcsubError, and what the system refuses (a full disk, a folder that is not ours), become one
-    line (or {"error": ...}) and exit code 1; anything else is a bug and keeps its traceback. A result with {"exit": n} sets the exit code and is not printed.
+    line (or {"error": ...}) and exit code 1; anything else is a bug and keeps its traceback.
+    A result with {"exit": n} sets the exit code and is not printed.
     """
     with _take_stdout() if as_json else nullcontext(sys.stdout) as out:
         try:

@@ -67,6 +67,10 @@ def _show(console: Console, result: dict[str, Any]) -> None:
         console.width = max(console.width, 120)
     console.print(_candidates(result))
     lines = [f"shipped  {result['reason']}"]
+    lines += [
+        f"score    {result['shifted_accuracy']:.4f} shifted, {result['clean_accuracy']:.4f} clean: "
+        "held-out images that neither weights nor choice saw"
+    ]
     lines += [f"weight   {weight:.4f}  {run}" for run, weight in result["weights"].items()]
     lines += [f"bundle   {result['bundle']}  {result['bundle_mb']:.1f} MB  {result['fingerprint']}"]
     lines += [f"kept     {path}" for path in result["kept"]]

@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 
 from cells.errors import EnsembleError
-from ensemble.blend import mean_views
+from ensemble.blend import blend, mean_views
 from ensemble.crossfit import PARTS, bootstrap_se, crossfit, deal_parts
 from ensemble.members import VIEW_NAMES, Aligned
 from ensemble.scores import accuracy
@@ -128,6 +128,30 @@ def choose(
     near = may[differences[may] >= -se[may]]
     shipped = min(near, key=simplicity)
     return Choice(int(shipped), int(best), differences, se, allowed, forced=len(may) == 1)
+
+
+def choose_unseen(
+    data: Aligned, rng: np.random.Generator, weighting: str = "auto", views: str = "auto"
+) -> tuple[np.ndarray, np.ndarray]:
+    """What the choice is worth: every part predicted by the candidate that the others chose.
+
+    The shipped candidate's own score is a little too good, since it was picked for it. Here both
+    weights and choice come from the other parts' rows. Source: nested cross-validation,
+    Varma & Simon 2006, doi:10.1186/1471-2105-7-91.
+    Returns (shifted, clean), each (rows, classes) float32. Raises EnsembleError as `choose` does.
+    """
+    parts = deal_parts(data.labels, data.groups, PARTS, rng)
+    shape = (len(data.rows), data.shifted.shape[-1])
+    shifted, clean = np.empty(shape, np.float32), np.empty(shape, np.float32)
+    for part in np.unique(parts):
+        left_out = parts == part
+        rest = data.on(~left_out)
+        tried = candidates(rest, rng)
+        chosen = tried[choose(tried, rest.labels, rest.groups, rng, weighting, views).shipped]
+        for out, probs in ((shifted, data.shifted), (clean, data.clean)):
+            seen = [mean_views(member[left_out], VIEW_SETS[chosen.views]) for member in probs]
+            out[left_out] = blend(np.stack(seen), chosen.weights)
+    return shifted, clean
 
 
 def explain(choice: Choice, names: list[str], passes: list[int]) -> str:

@@ -4,7 +4,7 @@ The fold models of one run make one member: each row's probabilities come from t
 did not see it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +88,18 @@ class Aligned:
     test_clean: np.ndarray
     test_shifted: np.ndarray
     models: np.ndarray
+
+    def on(self, mask: np.ndarray) -> "Aligned":
+        """Only the rows of `mask` (rows,) bool; the test part as it is."""
+        return replace(
+            self,
+            rows=self.rows[mask],
+            labels=self.labels[mask],
+            groups=self.groups[mask],
+            families=self.families[mask],
+            clean=self.clean[:, mask],
+            shifted=self.shifted[:, mask],
+        )
 
 
 def align(members: list[Member], dataset: Dataset) -> Aligned:

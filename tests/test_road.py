@@ -23,7 +23,9 @@ from cells.draw import draw_archive
 from submission.model import VIEWS, Model, turn
 
 REAL = Path(__file__).parents[2] / "shared" / "data" / "pbc96_train.h5"
-PER_CLASS = 40
+PER_CLASS = 60
+# Few pictures in many small steps, so that members become sure of most images.
+SHORT = ("--set", "whole.epochs=10", "--set", "batch=16", "--set", "ema_momentum=0.8")
 
 
 def write_archive(path: Path) -> None:
@@ -59,8 +61,7 @@ def road(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
         patch.setattr(trainers.train, "write_member", keeping)
         at = ("--root", str(root))
         run("prepare", str(root / "archive.npz"), "--folds", "3", *at)
-        once = ("--set", "whole.epochs=2", "--set", "whole.warmup_epochs=0")
-        run("train", "--all", "--preset", "demo", *once, *at)
+        run("train", "--all", "--preset", "demo", *SHORT, *at)
         run("ensemble", "--weights", "simplex", "--views", "all", *at)
         run("pack", *at)
     return SimpleNamespace(path=root, networks=networks)
@@ -80,11 +81,14 @@ def test_the_zip_answers_as_the_keras_members_blended_by_hand(road: SimpleNamesp
     (packed,) = (road.path / "dist").glob("submission-*.zip")
     zipfile.ZipFile(packed).extractall(unpacked)
     model = Model(unpacked)
-    np.testing.assert_allclose(model.predict_proba(X), expected, atol=2e-3)  # float16 storage
+    found = model.predict_proba(X)
+    np.testing.assert_allclose(found, expected, atol=2e-3)  # float16 storage
     first, second = np.sort(expected, axis=1)[:, :-3:-1].T
     sure = first - second > 4e-3
-    assert sure.mean() > 0.7
+    assert sure.mean() > 0.95
     np.testing.assert_array_equal(model.predict(X)[sure], expected.argmax(axis=1)[sure])
+    # Storage moves a number by 5e-4 of itself; an order of views or weights mixed up, by far more.
+    assert np.abs(found - expected).mean() < 0.02 * np.abs(expected - expected.mean(axis=0)).mean()
 
 
 def test_the_zip_is_flat_and_runs_without_us(road: SimpleNamespace) -> None:
@@ -104,8 +108,7 @@ def test_every_step_can_be_run_again(road: SimpleNamespace) -> None:
     before = {path: path.stat().st_mtime_ns for path in road.path.glob("runs/*/fold-0/*")}
     (packed,) = (road.path / "dist").glob("submission-*.zip")
     content = packed.read_bytes()
-    once = ("--set", "whole.epochs=2", "--set", "whole.warmup_epochs=0")
-    run("train", "--all", "--preset", "demo", *once, "--root", str(road.path))
+    run("train", "--all", "--preset", "demo", *SHORT, "--root", str(road.path))
     run("ensemble", "--weights", "simplex", "--views", "all", "--root", str(road.path))
     run("pack", "--root", str(road.path))
     assert {path: path.stat().st_mtime_ns for path in before} == before

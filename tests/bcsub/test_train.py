@@ -1,8 +1,10 @@
 """`bcsub train` and `bcsub predict` as a user runs them, on colours that a tiny network learns."""
 
+import hashlib
 import io
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +20,7 @@ import bcsub
 from bcsub import training
 from bcsub.app import app
 from cells.augment import Dose, Policy
+from cells.errors import WeightsError
 from cells.files import write_json
 from tests.trainers.conftest import write_colours
 from trainers import custom_cnn, devices
@@ -160,10 +163,26 @@ def test_predict_remakes_predictions(trained, named):
 def test_predict_as_json(trained, monkeypatch, capfd):
     remade = []
     monkeypatch.setattr(training, "predict_run", lambda folder, *rest: remade.append(folder))
-    assert run("predict", "--root", trained.root, "--json").exit_code == 0
     (folder,) = trained.root.glob("runs/*/fold-*")
+    assert run("predict", folder, "--root", trained.root, "--json").exit_code == 0
     assert json.loads(capfd.readouterr().out) == {"runs": [str(folder)]}
     assert remade == [folder]
+
+
+def test_predict_leaves_alone_what_fits(trained, tmp_path):
+    """Fresh predictions, and a run on another dataset."""
+    (folder,) = trained.root.glob("runs/*/fold-*")
+    before = (folder / "predictions.h5").stat().st_mtime_ns
+    other = trained.root / "runs" / "other" / "fold-0"
+    shutil.copytree(folder, other)
+    about = json.loads((other / "recipe.json").read_text())
+    (other / "recipe.json").write_text(json.dumps({**about, "data_fingerprint": "another"}))
+    (other / "predictions.h5").unlink()
+    result = run("predict", "--root", trained.root)
+    shutil.rmtree(other.parent)
+    assert result.exit_code == 0
+    assert result.output.startswith("nothing to do")
+    assert (folder / "predictions.h5").stat().st_mtime_ns == before
 
 
 def test_predict_on_what_is_no_run(root):
@@ -204,12 +223,13 @@ def test_options_reach_the_runs(root, asked):
     result = run(
         *("train", "convnext-atto", "custom-cnn", "--preset", "demo", "--folds", 3),
         *("--seed", 5, "--tag", "my-word", "--set", "dropout=.125", "--set", "batch=9"),
-        *("--weights", root / "w.h5", "--root", root),
+        *("--root", root),
     )
     assert result.exit_code == 0, result.output
     names = [(made.name, made.fold) for made, _ in asked]
     assert names == [(name, fold) for name in ("convnext-atto", "custom-cnn") for fold in range(3)]
     for made, weights_file in asked:
+        assert made.weights_sha256 == ""
         assert (made.seed, made.tag, made.recipe.dropout, made.recipe.batch) == (
             5,
             "my-word",
@@ -218,7 +238,7 @@ def test_options_reach_the_runs(root, asked):
         )
         assert made.run.endswith("-my-word")
         assert made.runs == root / "runs"
-        assert weights_file == root / "w.h5"
+        assert weights_file is None
     assert asked[3][0].recipe.widths == custom_cnn.PRESETS["demo"]["widths"]
 
 
@@ -229,6 +249,31 @@ def test_without_options_fold_0_of_the_full_preset_is_meant(root, asked, monkeyp
     assert (made.preset, made.fold, made.seed, made.tag) == ("full", 0, 0, "")
     assert made.recipe == custom_cnn.RECIPE
     assert weights_file is None
+
+
+def test_ones_own_weights_make_another_run(root, asked, monkeypatch):
+    monkeypatch.setattr(devices, "gpus", lambda: ["GPU:0"])
+    command = ["train", "convnext-small", "custom-cnn", "--root", root]
+    for content in (b"one", b"two"):
+        (root / "w.h5").write_bytes(content)
+        assert run(*command, "--weights", root / "w.h5").exit_code == 0
+    files = [weights_file for _, weights_file in asked]
+    assert files == [root / "w.h5", None, root / "w.h5", None]
+    assert len({made.run for made, _ in asked if made.name == "convnext-small"}) == 2
+    assert len({made.run for made, _ in asked if made.name == "custom-cnn"}) == 1
+    assert asked[0][0].weights_sha256 == hashlib.sha256(b"one").hexdigest()
+
+
+def test_pretrained_weights_are_found_before_the_first_member_trains(root, asked, monkeypatch):
+    monkeypatch.setattr(devices, "gpus", lambda: ["GPU:0"])
+
+    def resolve(name, given):
+        raise WeightsError(f"{name}: not here.")
+
+    monkeypatch.setattr(training, "resolve", resolve)
+    line = refusal("train", "custom-cnn", "convnext-base", "--root", root)
+    assert line == "convnext-base: not here."
+    assert asked == []
 
 
 # ---- the full preset without a GPU ---------------------------------------------------------------
@@ -293,11 +338,30 @@ def test_names_or_all_and_not_both(root, names):
         ),
         (
             ["custom-cnn", "--folds", "4"],
-            "--folds: the dataset has 3 folds, got 4. Run `bcsub prepare --folds 4`.",
+            "--folds: the dataset has 3 folds, got 4. Run `bcsub prepare ARCHIVE --folds 4`.",
         ),
         (
             ["custom-cnn", "--tag", "a/b"],
             "--tag: expected letters, digits, - and _, got 'a/b'.",
+        ),
+        (
+            ["custom-cnn", "--weights", "w.h5"],
+            "--weights: expected exactly one member that begins with pretrained weights, got none. "
+            "Name one, such as bcsub train convnext-base.",
+        ),
+        (
+            ["custom-cnn", "--set", "weights=imagenet", "--yes"],
+            "custom-cnn: weights: expected none, since Keras publishes ImageNet weights only for "
+            "convnext-small, convnext-base, convnext-large, got imagenet.",
+        ),
+        (
+            ["convnext-small", "convnext-base", "--weights", "w.h5"],
+            "--weights: expected exactly one member that begins with pretrained weights, got "
+            "convnext-small, convnext-base. Name one, such as bcsub train convnext-base.",
+        ),
+        (
+            ["convnext-small", "--weights", "nowhere.h5"],
+            "--weights: no such file nowhere.h5.",
         ),
     ],
 )

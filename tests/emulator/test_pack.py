@@ -160,7 +160,7 @@ def test_other_peoples_weights_are_packed_as_they_are(folder, dist, competition)
 
 
 def test_the_newest_zip_is_the_one_packed_last(folder, dist, competition):
-    with pytest.raises(SubmissionError, match=r"no submission-\*\.zip\. Run `bcsub pack` first\."):
+    with pytest.raises(SubmissionError, match=r"no zip\. Run `bcsub pack` first\."):
         newest_zip(dist)
     first = Path(pack_submission(folder, dist, competition)["zip"])
     write_bundle(folder / "weights.h5", seed=1)
@@ -171,3 +171,7 @@ def test_the_newest_zip_is_the_one_packed_last(folder, dist, competition):
     os.utime(second, (time.time() - 30, time.time() - 30))
     pack_submission(folder, dist, competition)
     assert newest_zip(dist) == first
+    named = Path(pack_submission(folder, dist, competition, name="final")["zip"])
+    os.utime(first, (time.time() - 20, time.time() - 20))
+    (dist / ".half-written.part.zip").touch()
+    assert newest_zip(dist) == named

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from cells.errors import EnsembleError
-from ensemble.choose import Candidate, candidates, choose, explain, fit_weights
+from ensemble.choose import Candidate, candidates, choose, choose_unseen, explain, fit_weights
 from ensemble.members import Aligned
 from ensemble.scores import accuracy
 
@@ -181,3 +181,30 @@ def test_fitted_candidates_are_cross_fitted():
         if each.weighting == "greedy" and each.views == "none":
             in_sample = np.tensordot(each.weights, probs[:, :, 0], axes=1)
             assert accuracy(in_sample, labels) > accuracy(each.shifted, labels) + 0.03
+
+
+def noise(members: int, seed: int) -> tuple[Aligned, np.random.Generator]:
+    """Members that know nothing, of four classes, on 240 images."""
+    rng = np.random.default_rng(seed)
+    probs = rng.dirichlet(np.ones(4), size=(members, 240, 8)).astype(np.float32)
+    return aligned(probs, rng.integers(0, 4, 240)), rng
+
+
+def test_the_score_of_the_choice_saw_neither_its_weights_nor_itself() -> None:
+    """Of many members by chance, the best one looks good on the rows that chose it alone."""
+    flattered, unseen = [], []
+    for seed in range(6):
+        data, rng = noise(12, seed)
+        tried = candidates(data, rng)
+        chosen = tried[choose(tried, data.labels, data.groups, rng).best]
+        flattered.append(accuracy(chosen.shifted, data.labels))
+        unseen.append(accuracy(choose_unseen(data, rng)[0], data.labels))
+    assert np.mean(flattered) > 0.29
+    assert np.mean(unseen) < 0.27  # chance is .25
+
+
+def test_where_nothing_is_left_to_choose_the_two_scores_agree() -> None:
+    data, rng = noise(2, 0)
+    shifted, clean = choose_unseen(data, rng, weighting="uniform", views="all")
+    np.testing.assert_allclose(shifted, data.shifted.mean(axis=(0, 2)), atol=1e-6)
+    np.testing.assert_allclose(clean, shifted, atol=1e-6)

@@ -7,6 +7,7 @@ from submission.model import read_member
 from trainers.catalog import MEMBERS, member, members_with
 from trainers.export import write_member
 from trainers.fit import compile_network, set_trainable
+from trainers.layers import DropPath, LayerScale
 from trainers.recipe import Recipe, with_preset
 
 CLASSES = ("a", "b", "c")
@@ -86,11 +87,32 @@ def test_a_training_step_and_the_exported_member_gives_the_same_numbers(name, tm
     np.testing.assert_allclose(found, probs, atol=5e-3)
 
 
-@pytest.mark.parametrize("name", [name for name in MEMBERS if MEMBERS[name].RECIPE.network_px])
-def test_images_are_upsampled_inside_the_network(name):
-    network = MEMBERS[name].build(small_recipe(name), PX, 3)
-    (upsample,) = (layer for layer in network.layers if isinstance(layer, keras.layers.Resizing))
-    assert upsample.output.shape == (None, 40, 40, 3)
+@pytest.mark.parametrize("name", MEMBERS)
+def test_size_inside_the_network_and_stochastic_depth_are_the_recipes(name):
+    recipe = small_recipe(name).model_copy(update={"network_px": 40, "drop_path": 0.3})
+    network = MEMBERS[name].build(recipe, PX, 3)
+    (resize,) = (layer for layer in network.layers if isinstance(layer, keras.layers.Resizing))
+    assert resize.output.shape == (None, 40, 40, 3)
+    rates = [layer.rate for layer in network.layers if isinstance(layer, DropPath)]
+    np.testing.assert_allclose(rates, [0.1, 0.2, 0.3])
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_first_layer_scale_or_batch_norm_momentum_are_the_recipes(name):
+    own, strange = ("layer_scale", "norm_momentum")
+    if name == "custom-cnn":
+        own, strange = strange, own
+    network = MEMBERS[name].build(small_recipe(name).model_copy(update={own: 0.125}), PX, 3)
+    if own == "layer_scale":
+        scales = [layer.gamma for layer in network.layers if isinstance(layer, LayerScale)]
+        assert len(scales) == 4
+        assert all((np.asarray(gamma) == 0.125).all() for gamma in scales)
+    else:
+        kind = keras.layers.BatchNormalization
+        norms = [layer.momentum for layer in network.layers if isinstance(layer, kind)]
+        assert set(norms) == {0.125}
+    with pytest.raises(RecipeError, match=f"{name}: {strange}: expected none"):
+        MEMBERS[name].build(small_recipe(name).model_copy(update={strange: 0.125}), PX, 3)
 
 
 # ---- looking up ----------------------------------------------------------------------------------

@@ -89,3 +89,11 @@ def test_another_weight_is_another_fingerprint(tmp_path: Path) -> None:
     before = write_member(tmp_path / "member.h5", net, ATTRS)
     net.layers[-1].bias.assign([1.0, 2.0])
     assert write_member(tmp_path / "member.h5", net, ATTRS) != before
+
+
+def test_only_a_plain_relu_is_expressed() -> None:
+    program, _ = to_program(network(layers.ReLU()))
+    assert program["ops"][0]["op"] == "activation"
+    for strange in (layers.ReLU(max_value=6), layers.ReLU(negative_slope=0.1)):
+        with pytest.raises(ExportError, match="expected a plain ReLU, got max_value"):
+            to_program(network(strange))

@@ -1,3 +1,4 @@
+import time
 from collections.abc import Callable
 from types import SimpleNamespace
 
@@ -8,7 +9,7 @@ from keras import layers
 
 from cells.augment import Policy
 from cells.errors import RunError
-from trainers import devices, fit
+from trainers import checkpoint, devices, fit
 from trainers.fit import TrainingData, compile_network, phases, set_trainable
 from trainers.networks import head
 from trainers.recipe import Phase, Recipe
@@ -266,6 +267,33 @@ def test_without_a_moving_average_the_last_weights_are_scored(tmp_path, told, mo
     trained(network, recipe(), tmp_path, progress)
     for found, last in zip(scored[0][0], raw[-1], strict=True):
         np.testing.assert_array_equal(found, last)
+
+
+def test_a_training_that_diverges_says_so_and_keeps_the_last_good_epoch(tmp_path, told):
+    wild = recipe(whole=Phase(epochs=3, peak_lr=0.3))
+    network = bare_network(wild)
+    progress = told()
+    progress.epoch = lambda row: network.get_layer("head_logits").bias.assign([np.nan] * 3)
+    with pytest.raises(RunError) as error:
+        trained(network, wild, tmp_path, progress)
+    assert str(error.value) == (
+        f"{tmp_path}: phase whole, epoch 2: expected a loss, got NaN or infinity at learning rate "
+        "0.075. The training diverged: try --set whole.peak_lr=0.1."
+    )
+    assert checkpoint.load_state(tmp_path / "checkpoint.h5").epoch == 1
+
+
+def test_the_clock_goes_on_where_it_stopped(tmp_path, told):
+    twice = recipe(whole=Phase(epochs=2, peak_lr=0.01))
+    first = told(interrupt_after=1)
+    with pytest.raises(KeyboardInterrupt):
+        trained(bare_network(twice), twice, tmp_path, first)
+    before = first.rows[0]["elapsed_s"]
+    assert before >= first.rows[0]["seconds"]
+    started = time.perf_counter()
+    history = trained(bare_network(twice), twice, tmp_path, told())
+    passed = time.perf_counter() - started
+    assert before < history[1]["elapsed_s"] <= before + passed + 0.002
 
 
 # ---- going on after an interruption --------------------------------------------------------------

@@ -3,7 +3,9 @@ import numpy as np
 import pytest
 from keras import layers
 
-from trainers.networks import HEAD_PREFIX, head
+from cells.errors import RecipeError
+from trainers.layers import DropPath
+from trainers.networks import HEAD_PREFIX, drop_rates, has_no, head, resized
 from trainers.recipe import Phase, Recipe
 
 
@@ -52,3 +54,35 @@ def test_logits_are_float32_under_mixed_precision():
         keras.config.set_dtype_policy("float32")
     assert network.get_layer("head_dense0").compute_dtype == "bfloat16"
     assert network.output.dtype == "float32"
+
+
+def test_images_are_resized_only_to_another_size():
+    images = keras.Input((12, 12, 3))
+    for network_px, wanted in ((None, 12), (12, 12), (20, 20)):
+        recipe = Recipe(name="toy", whole=Phase(epochs=1, peak_lr=1))
+        x = resized(images, recipe.model_copy(update={"network_px": network_px}), 12)
+        assert x.shape == (None, wanted, wanted, 3)
+        assert (x is images) == (wanted == 12)
+
+
+def test_stochastic_depth_grows_linearly():
+    recipe = Recipe(name="toy", drop_path=0.4, whole=Phase(epochs=1, peak_lr=1))
+    np.testing.assert_allclose(drop_rates(recipe, 5), [0, 0.1, 0.2, 0.3, 0.4])
+
+
+def test_a_field_that_a_network_has_no_use_for_is_refused():
+    recipe = Recipe(name="toy", layer_scale=0.1, whole=Phase(epochs=1, peak_lr=1))
+    has_no(recipe, "norm_momentum")
+    with pytest.raises(RecipeError, match=r"toy: layer_scale: expected none, .* got 0\.1"):
+        has_no(recipe, "norm_momentum", "layer_scale")
+
+
+def test_drop_path_zeroes_whole_images_and_keeps_the_mean():
+    layer = DropPath(0.25)
+    branch = np.ones((4000, 2, 2, 3), np.float32)
+    assert (np.asarray(layer(branch)) == 1).all()  # only training drops
+    dropped = np.asarray(layer(branch, training=True))
+    of_image = dropped.reshape(4000, -1)
+    assert (of_image == of_image[:, :1]).all()
+    assert set(np.round(of_image[:, 0], 4)) == {0.0, np.float32(1.3333)}
+    assert (of_image[:, 0] == 0).mean() == pytest.approx(0.25, abs=0.03)

@@ -103,8 +103,12 @@ def test_another_dataset_is_refused(folder, dataset, tmp_path):
 def test_a_member_that_is_gone_or_damaged(folder, dataset):
     member = folder / "member.h5"
     member.write_bytes(member.read_bytes()[:500])
-    with pytest.raises(RunError, match=r"member.h5: damaged.* Delete the folder and train it again\.$"):
+    with pytest.raises(
+        RunError, match=r"member.h5: damaged.* Delete the folder and train it again\.$"
+    ):
         predict_run(folder, dataset, print)
     member.unlink()
-    with pytest.raises(RunError, match=r"member.h5: no such file.* Delete the folder and train it again\.$"):
+    with pytest.raises(
+        RunError, match=r"member.h5: no such file.* Delete the folder and train it again\.$"
+    ):
         predict_run(folder, dataset, print)

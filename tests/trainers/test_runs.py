@@ -38,10 +38,11 @@ def test_folds_share_the_name_and_lie_beside_each_other():
     [
         {"seed": 1},
         {"data_fingerprint": "data-two"},
+        {"weights_sha256": "ab" * 32},
         {"recipe": RECIPE.model_copy(update={"dropout": 0.1})},
         {"recipe": RECIPE.model_copy(update={"whole": Phase(epochs=1, peak_lr=0.2)})},
     ],
-    ids=["seed", "data", "field", "deeper field"],
+    ids=["seed", "data", "own weights", "field", "deeper field"],
 )
 def test_what_could_change_the_numbers_changes_the_name(change):
     assert hex_of(run(**change)) != hex_of(run())
@@ -64,6 +65,7 @@ def test_recipe_json_says_all_that_later_steps_must_know(tmp_path, dataset):
         "fold": 2,
         "tag": "t",
         "seed": 4,
+        "weights_sha256": "",
         "recipe_fingerprint": made.recipe_fingerprint,
         "data_fingerprint": "data-one",
         "competition": "colours",
@@ -76,7 +78,13 @@ def test_recipe_json_says_all_that_later_steps_must_know(tmp_path, dataset):
 def test_done_is_what_it_says_or_none(tmp_path):
     assert done(tmp_path) is None
     (tmp_path / "DONE").write_text(json.dumps({"epochs": 3}))
+    (tmp_path / "report.json").touch()
+    assert done(tmp_path) is None  # its model is gone
+    (tmp_path / "member.h5").touch()
     assert done(tmp_path) == {"epochs": 3}
+    (tmp_path / "DONE").write_text("{")
+    with pytest.raises(RunError, match=r"DONE: damaged .* Delete the folder and train it again\."):
+        done(tmp_path)
 
 
 @pytest.mark.parametrize("content", [None, "{"], ids=["missing", "damaged"])

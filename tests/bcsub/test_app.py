@@ -1,0 +1,72 @@
+"""What holds for every command: a fault is one line and exit 1, and JSON where that was asked."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bcsub import console
+from bcsub.app import app, run
+
+
+def failure(capfd: pytest.CaptureFixture[str], *arguments: object) -> tuple[str, str]:
+    """Standard output and error of a command that fails."""
+    assert run([str(each) for each in arguments]) == 1
+    return capfd.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["train", "--bogus"], "No such option: --bogus"),
+        (["train", "--seed", "-1"], "--seed"),
+        (["ensemble", "--seed", "-1"], "--seed"),
+        (["train", "--folds", "two"], "--folds"),
+        (["draw"], "Missing argument"),
+        (["frobnicate"], "No such command 'frobnicate'"),
+    ],
+)
+def test_a_wrong_option_is_a_fault_like_any_other(arguments, text, capfd):
+    out, err = failure(capfd, *arguments)
+    assert out == ""
+    assert err.startswith("error ")
+    assert err.count("\n") == 1
+    assert text in err
+    command = f"bcsub {arguments[0]}" if arguments[0] != "frobnicate" else "bcsub"
+    assert err.endswith(f". See `{command} --help`.\n")
+    if arguments[0] != "frobnicate":
+        out, err = failure(capfd, *arguments, "--json")
+        assert err == ""
+        assert text in json.loads(out)["error"]
+
+
+def test_what_the_system_refuses_is_one_line(tmp_path: Path, capfd):
+    (tmp_path / "file").touch()
+    target = tmp_path / "file" / "archive.npz"  # below what is no folder
+    out, err = failure(capfd, "draw", target)
+    assert out == ""
+    assert err.splitlines()[-1].startswith("error ")
+    assert str(tmp_path / "file") in err.splitlines()[-1]
+    assert "Traceback" not in err
+    out, _ = failure(capfd, "draw", target, "--json")
+    assert str(tmp_path / "file") in json.loads(out)["error"]
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path, capfd):
+    out, _ = failure(capfd, "doctor", "--root", tmp_path / "nowhere", "--json")
+    assert json.loads(out) == {"error": f"--root: no such folder {tmp_path / 'nowhere'}."}
+
+
+def test_a_bug_keeps_its_traceback():
+    def work() -> dict:
+        return {}["missing"]
+
+    with pytest.raises(KeyError, match="missing"):
+        console.answer(True, work, lambda *_: None)
+
+
+def test_without_a_command_there_is_help(capfd):
+    assert run([]) == 0
+    out = capfd.readouterr().out
+    for command in app.registered_commands:
+        assert command.name in out

@@ -1,0 +1,170 @@
+"""Where ImageNet weights come from, and what is said when they do not come."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from cells.errors import WeightsError
+from trainers import convnext_small, pretrained
+from trainers.convnext import build_convnext
+from trainers.pretrained import cached_file, load_pretrained, own_sha256, resolve
+from trainers.recipe import overridden
+
+NAME = "convnext-small"
+PUBLISHED = b"what Keras publishes"
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty Keras cache; the published file's hash is that of PUBLISHED. Returns its place."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    digest = hashlib.sha256(PUBLISHED).hexdigest()
+    monkeypatch.setattr(pretrained, "_published_sha256", lambda name: digest)
+    path = cached_file(NAME)
+    path.parent.mkdir(parents=True)
+    return path
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def download(**options: Any) -> None:
+        raise OSError("no route to host")
+
+    monkeypatch.setitem(pretrained.STOCK, NAME, download)
+
+
+def small(**changes: Any) -> keras.Model:
+    """The published shape in a tenth of its width."""
+    recipe = convnext_small.RECIPE.model_copy(
+        update={"network_px": None, "widths": (8, 16, 24, 32), "depths": (1, 1, 2, 1), **changes}
+    )
+    return build_convnext(recipe, 32, 3)
+
+
+def test_a_file_that_is_given_is_taken(cache: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.h5").write_bytes(b"anything")
+    assert resolve(NAME, tmp_path / "mine.h5") == tmp_path / "mine.h5"
+    with pytest.raises(WeightsError, match=r"--weights: no such file .*other\.h5"):
+        resolve(NAME, tmp_path / "other.h5")
+
+
+def test_a_file_in_the_cache_is_checked_and_taken(cache: Path, no_network: None) -> None:
+    cache.write_bytes(PUBLISHED)
+    assert resolve(NAME, None) == cache
+    cache.write_bytes(b"half of it")
+    with pytest.raises(WeightsError) as error:
+        resolve(NAME, None)
+    assert str(error.value).startswith(f"{cache}: SHA-256 is ")
+    assert str(error.value).endswith("Delete the file and download it again.")
+
+
+def test_without_file_and_network_it_says_what_to_do(cache: Path, no_network: None) -> None:
+    with pytest.raises(WeightsError) as error:
+        resolve(NAME, None)
+    assert str(error.value) == (
+        f"{NAME}: ImageNet weights are not on this machine and could not be downloaded (OSError). "
+        f"Put Keras's convnext_small_notop.h5 into {cache.parent}, or pass --weights FILE, or "
+        "train from scratch with --set weights=none."
+    )
+
+
+def test_with_a_network_keras_downloads_it(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def download(**options: Any) -> None:
+        asked.append(options["weights"])
+        cache.write_bytes(PUBLISHED)
+
+    monkeypatch.setitem(pretrained.STOCK, NAME, download)
+    assert resolve(NAME, None) == cache
+    assert asked == ["imagenet"]
+
+
+def test_only_another_file_than_the_published_one_is_ones_own(cache: Path, tmp_path: Path) -> None:
+    path = tmp_path / "w.h5"
+    path.write_bytes(PUBLISHED)
+    assert own_sha256(NAME, path) == ""
+    path.write_bytes(b"mine")
+    assert own_sha256(NAME, path) == hashlib.sha256(b"mine").hexdigest()
+
+
+def test_keras_still_has_the_hashes_that_we_ask_it_for() -> None:
+    for name in pretrained.STOCK:
+        assert len(pretrained._published_sha256(name)) == 64
+
+
+# ---- loading -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stock(monkeypatch: pytest.MonkeyPatch) -> keras.Model:
+    """A small network in the stock one's place; its weights are not those of a fresh one."""
+
+    def build(name: str) -> keras.Model:
+        network = small()
+        return keras.Model(
+            network.input, network.get_layer(f"{network.name}_head_layernorm").output
+        )
+
+    monkeypatch.setattr(pretrained, "stock_network", build)
+    made = build(NAME)
+    rng = np.random.default_rng(0)
+    for variable in made.weights:
+        variable.assign(rng.normal(0, 0.1, variable.shape))
+    return made
+
+
+def test_keras_3s_own_format_is_read_too(stock: keras.Model, tmp_path: Path) -> None:
+    stock.save_weights(tmp_path / "mine.weights.h5")
+    network = small()
+    with pytest.MonkeyPatch.context() as patch:
+        # the small one has plain depthwise kernels already, (7, 7, C, 1)
+        patch.setattr(pretrained, "copy_stock_weights", _copy_by_name)
+        copied = load_pretrained(network, NAME, tmp_path / "mine.weights.h5")
+    assert copied == 5 * 9 + 4 + 3 * 4 + 2
+    for layer in stock.layers:
+        for found, expected in zip(
+            network.get_layer(layer.name).get_weights(), layer.get_weights(), strict=True
+        ):
+            np.testing.assert_array_equal(found, expected)
+
+
+def _copy_by_name(stock: keras.Model, network: keras.Model) -> int:
+    copied = 0
+    for layer in stock.layers:
+        network.get_layer(layer.name).set_weights(layer.get_weights())
+        if not isinstance(layer, keras.layers.Normalization):
+            copied += len(layer.weights)
+    return copied
+
+
+def test_a_file_of_another_network_is_one_clear_line(stock: keras.Model, tmp_path: Path) -> None:
+    path = tmp_path / "other.weights.h5"
+    keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)]).save_weights(path)
+    with pytest.raises(WeightsError) as error:
+        load_pretrained(small(), NAME, path)
+    text = str(error.value)
+    assert text.startswith(f"{path}: does not fit {NAME} without its top (")
+    assert text.endswith(
+        "Expected Keras's convnext_small_notop.h5 or a .weights.h5 of the same network."
+    )
+    assert "\n" not in text
+
+
+@pytest.mark.parametrize("change", ["depths=1,1,3,1", "depths=1,1,1,1", "widths=8,16,24,40"])
+def test_other_widths_or_depths_than_the_published(
+    change: str, stock: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Deeper, shallower and wider; none of them may keep some layers as they were drawn."""
+    stock.save_weights(tmp_path / "mine.weights.h5")
+    settings = overridden(
+        convnext_small.RECIPE,
+        ["network_px=none", "widths=8,16,24,32", "depths=1,1,2,1", change],
+    )
+    monkeypatch.setattr(pretrained, "copy_stock_weights", _copy_by_name)
+    with pytest.raises(WeightsError, match="need the published widths and depths"):
+        load_pretrained(build_convnext(settings, 32, 3), NAME, tmp_path / "mine.weights.h5")
