@@ -115,12 +115,14 @@ def _over_classes(members: list[dict[str, Any]], runs: Path) -> Table:
     table = _table("Mean ± sd over the classes", "images", "precision", "recall", "F1")
     for row in members:
         report = json.loads((runs / row["run"] / f"fold-{row['fold']}" / "report.json").read_text())
+        who = row["run"], str(row["fold"])
         for part, scores in report.items():
             figures = [
                 f"{scores['mean'][key]:.3f} ± {scores['sd'][key]:.3f}"
                 for key in ("precision", "recall", "f1")
             ]
-            table.add_row(row["run"], str(row["fold"]), part, *figures)
+            table.add_row(*who, part, *figures)
+            who = "", ""
     return table
 
 

@@ -16,6 +16,6 @@ REAL = Path(__file__).parents[3] / "shared" / "data" / "pbc96_train.h5"
 def test_exactly_the_distinct_cells_stay() -> None:
     with h5py.File(REAL) as file:
         labels = file["labels"][:].astype(np.int64)
-        images = np.stack([cv2.imdecode(each, cv2.IMREAD_COLOR_RGB) for each in file["jpeg"][:]])
+        images = np.stack([cv2.imdecode(each, cv2.IMREAD_COLOR) for each in file["jpeg"][:]])
     assert len(images) == 13_759
     assert len(clean(images, labels).kept) == 11_951
