@@ -7,6 +7,8 @@ import typer
 from bcsub import doctor, emulate, ensemble, prepare, train
 from bcsub.console import fail
 
+INTERRUPTED = 130  # what a shell expects after Ctrl-C
+
 app = typer.Typer(
     name="bcsub",
     help="From a labelled archive of images to an ensembled submission whose score is known.",
@@ -29,7 +31,7 @@ def run(arguments: list[str]) -> int:
     try:
         code: Any = app(arguments or ["--help"], prog_name="bcsub", standalone_mode=False)
     except typer.Abort:
-        return 130
+        code = INTERRUPTED
     except Exception as error:
         # Typer's usage errors; their classes lie in click or in Typer, depending on its version
         if not hasattr(error, "format_message"):
@@ -38,4 +40,6 @@ def run(arguments: list[str]) -> int:
         command = context.command_path if context else "bcsub"
         text = error.format_message().rstrip(".")
         return fail(f"{text}. See `{command} --help`.", "--json" in arguments)
+    if code == INTERRUPTED:
+        fail("interrupted. The same command goes on, or begins again.", "--json" in arguments)
     return code if isinstance(code, int) else 0

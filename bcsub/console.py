@@ -3,6 +3,7 @@
 With --json standard output holds one JSON object and nothing else, whatever a library prints.
 """
 
+import errno
 import json
 import os
 import sys
@@ -18,6 +19,12 @@ from rich.markup import escape
 from cells.errors import BcsubError
 
 progress = Console(stderr=True)
+
+# What a system refuses its user; any other OSError is a wrong path of our own.
+REFUSALS = {
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT),
+    *(errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG),
+}
 
 Json = Annotated[
     bool, typer.Option("--json", help="One JSON object on standard output, for scripts.")
@@ -41,8 +48,13 @@ def answer(
     with _take_stdout() if as_json else nullcontext(sys.stdout) as out:
         try:
             result = work()
-        except (BcsubError, OSError) as error:
+        except BcsubError as error:
             raise typer.Exit(fail(str(error), as_json, out)) from None
+        except OSError as error:
+            if error.errno not in REFUSALS:
+                raise
+            line = f"{error.filename or 'writing'}: {error.strerror}. Make room, or change --root."
+            raise typer.Exit(fail(line, as_json, out)) from None
         code = result.pop("exit", 0)
         if as_json:
             print(json.dumps(result), file=out, flush=True)

@@ -90,7 +90,7 @@ def predict(
         for run in result["runs"]:
             console.print(f"{run}: predictions remade", highlight=False, soft_wrap=True)
         if not result["runs"]:
-            console.print("nothing to do: all predictions fit their members and the runtime")
+            console.print("nothing to do: no finished run has predictions that no longer fit")
 
     answer(as_json, work, show)
 

@@ -18,7 +18,7 @@ from trainers.predict import predict_run
 from trainers.pretrained import own_sha256, resolve
 from trainers.recipe import Recipe, overridden, with_preset
 from trainers.runs import Run, done
-from trainers.train import train_run
+from trainers.train import check_recipe, train_run
 
 
 def train_members(
@@ -52,7 +52,14 @@ def train_members(
     own_weights = _own_weights(recipes, weights_file)
     runs = [
         Run(
-            *(root / "runs", name, preset, recipe, seed, tag, fold, dataset.fingerprint),
+            runs=root / "runs",
+            name=name,
+            preset=preset,
+            recipe=recipe,
+            seed=seed,
+            tag=tag,
+            fold=fold,
+            data_fingerprint=dataset.fingerprint,
             weights_sha256=own_weights.get(name, ""),
         )
         for name, recipe in recipes.items()
@@ -63,6 +70,8 @@ def train_members(
     waiting = [run for run in runs if done(run.folder) is None]
     if preset == "full" and waiting and not devices.gpus() and not despite_cpu:
         raise RecipeError(_what_it_would_take(waiting, dataset))
+    for recipe in {run.name: run.recipe for run in waiting}.values():
+        check_recipe(recipe, dataset.competition.image_px, len(dataset.classes))
     files = _weights_files(waiting, weights_file)
     with RichProgress() as progress:
         return [_one(run, dataset, progress, files.get(run.name)) for run in runs]
@@ -85,8 +94,15 @@ def _own_weights(recipes: dict[str, Recipe], weights_file: Path | None) -> dict[
 
 
 def _weights_files(runs: list[Run], weights_file: Path | None) -> dict[str, Path]:
-    """Pretrained weights by member, all of them found, or downloaded, before the first trains."""
-    names = dict.fromkeys(run.name for run in runs if run.recipe.weights != "none")
+    """Pretrained weights by member, all of them found, or downloaded, before the first trains.
+
+    A run that goes on has its own in its checkpoint.
+    """
+    names = dict.fromkeys(
+        run.name
+        for run in runs
+        if run.recipe.weights != "none" and not (run.folder / "checkpoint.h5").is_file()
+    )
     return {name: resolve(name, weights_file) for name in names}
 
 

@@ -1,7 +1,8 @@
 """Every fault that a user can cause or mend, each a `BcsubError`.
 
 A message is one line: the thing, what was expected, what came, what to do next.
-The command line prints it and exits 1; any other exception is a bug and keeps its traceback.
+The command line prints it and exits 1, as it does for what the system refuses (a full disk); any
+other exception is a bug and keeps its traceback.
 """
 
 

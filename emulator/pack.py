@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 from typing import TypedDict
-from zipfile import ZIP_STORED, ZipFile, ZipInfo
+from zipfile import ZIP_STORED, ZipFile, ZipInfo, is_zipfile
 
 import h5py
 
@@ -58,10 +58,18 @@ def pack_submission(
 
 def newest_zip(out: Path) -> Path:
     """The zip in `out` that was packed last. Raises SubmissionError without one."""
-    zips = sorted(out.glob("[!.]*.zip"), key=lambda path: path.stat().st_mtime)
+    zips = sorted(filter(_holds_model, out.glob("*.zip")), key=lambda path: path.stat().st_mtime)
     if not zips:
-        raise SubmissionError(f"{out}: no zip. Run `bcsub pack` first.")
+        raise SubmissionError(f"{out}: no zip with a model.py. Run `bcsub pack` first.")
     return zips[-1]
+
+
+def _holds_model(path: Path) -> bool:
+    """Whether it is a submission: not data, and not half written."""
+    if not is_zipfile(path):
+        return False
+    with ZipFile(path) as archive:
+        return "model.py" in archive.namelist()
 
 
 def _short(digests: dict[str, str], empty: list[str]) -> str:

@@ -1,11 +1,12 @@
 """submission/weights.h5: the chosen members in one file, and model.py beside it.
 
-What lay there before is renamed with its fingerprint and stays; the new file is written beside
-its place first, so a crash leaves either the old bundle or the new one, never half of one.
+What lay there before stays beside it under its fingerprint; the new file is written beside its
+place first, so a crash leaves either the old bundle or the new one, never half of one or none.
 """
 
 import json
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,11 +104,18 @@ def _write_script(script: Path, text: bytes) -> Path | None:
 
 
 def _keep(path: Path, old: str, new: str) -> Path | None:
-    """Rename what lies at `path` to its name and 8 digits of `old`, unless it is the new one."""
+    """Let what lies at `path` stay under its name and 8 digits of `old`, unless it is the new one.
+
+    It stays at `path` too, until the new file replaces it there.
+    """
     if not path.exists() or old == new:
         return None
     kept = path.with_name(f"{path.stem}-{old[:8]}{path.suffix}")
-    os.replace(path, kept)
+    with replacing(kept) as temporary:
+        try:
+            os.link(path, temporary)
+        except OSError:  # a file system without hard links
+            shutil.copy2(path, temporary)
     return kept
 
 

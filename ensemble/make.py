@@ -1,6 +1,5 @@
 """The whole step: runs → members → candidates → choice → bundle and report."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from ensemble.bundle import Bundle, write_bundle
 from ensemble.choose import VIEW_SETS, Candidate, Choice, candidates, choose, choose_unseen, explain
 from ensemble.members import VIEW_NAMES, Aligned, Member, align
 from ensemble.report import write_report
-from ensemble.runs import Remake, Report, find_members
+from ensemble.runs import Remake, Report, find_members, read_json
 from ensemble.scores import accuracy, class_table, family_accuracies, log_loss
 
 
@@ -48,9 +47,11 @@ def make_ensemble(
     unseen = choose_unseen(data, rng, weights, views)
     shipped = tried[choice.shipped]
     names = tuple(VIEW_NAMES[index] for index in VIEW_SETS[shipped.views])
+    considered = [_member(member) for member in members]
     out = out or root / "submission"
     bundle = write_bundle(out, members, shipped.weights, names, dataset)
     result = _describe(dataset, members, data, tried, choice, bundle)
+    result["considered"] = considered
     for kind, probs in zip(("shifted", "clean"), unseen, strict=True):
         result[f"{kind}_accuracy"] = accuracy(probs, data.labels)
     result["next"] = _next(root, out)
@@ -89,7 +90,6 @@ def _describe(
         "groups": len(np.unique(data.groups)),
         "test_rows": len(data.test_labels),
         "data_fingerprint": dataset.fingerprint,
-        "considered": [_member(member) for member in members],
         "candidates": table,
         "per_class": {
             "shifted": class_table(shipped.shifted, data.labels, dataset.classes),
@@ -161,7 +161,7 @@ def _member(member: Member) -> dict[str, Any]:
         "folds": [model.fold for model in member.models],
         "fingerprints": [model.fingerprint for model in member.models],
         "size_mb": sum(path.stat().st_size for path in files) / 1e6,
-        "done": [json.loads((model.folder / "DONE").read_text()) for model in member.models],
+        "done": [read_json(model.folder / "DONE") for model in member.models],
     }
 
 

@@ -43,7 +43,7 @@ def find_members(
     found = _select(_finished(runs, report), wanted, preset, runs)
     members = []
     for run, folders in found.items():
-        recipes = [_read_json(folder / "recipe.json") for folder in folders]
+        recipes = [read_json(folder / "recipe.json") for folder in folders]
         strange = [r for r in recipes if r.get("data_fingerprint") != dataset.fingerprint]
         if strange:
             line = (
@@ -68,7 +68,7 @@ def stale_folders(runs: Path, dataset: Dataset, report: Report) -> list[Path]:
     """Folders of finished folds on `dataset` whose predictions.h5 is missing or out of date."""
     stale = []
     for folder in (folder for folders in _finished(runs, report).values() for folder in folders):
-        recipe = _read_json(folder / "recipe.json")
+        recipe = read_json(folder / "recipe.json")
         if recipe.get("data_fingerprint") == dataset.fingerprint and _stale(
             folder, dataset, int(recipe["fold"]), _check_member(folder, dataset)
         ):
@@ -77,13 +77,13 @@ def stale_folders(runs: Path, dataset: Dataset, report: Report) -> list[Path]:
 
 
 def _finished(runs: Path, report: Report) -> dict[str, list[Path]]:
-    """Fold folders with a DONE, by run; what is unfinished is told."""
+    """Fold folders with a DONE and a member.h5, by run; what is unfinished is told."""
     found: dict[str, list[Path]] = {}
     for recipe in sorted(
         runs.glob("*/fold-*/recipe.json"), key=lambda path: _fold_key(path.parent)
     ):
         folder = recipe.parent
-        if (folder / "DONE").is_file():
+        if (folder / "DONE").is_file() and (folder / "member.h5").is_file():
             found.setdefault(folder.parent.name, []).append(folder)
         else:
             report(f"{_short(folder)}: not finished. Left out; `bcsub train` goes on with it.")
@@ -94,7 +94,7 @@ def _select(
     found: dict[str, list[Path]], wanted: list[str], preset: str | None, runs: Path
 ) -> dict[str, list[Path]]:
     """The runs that were asked for; a word that matches none is an error."""
-    recipes = {run: _read_json(folders[0] / "recipe.json") for run, folders in found.items()}
+    recipes = {run: read_json(folders[0] / "recipe.json") for run, folders in found.items()}
     for word in wanted:
         if not any(word in (run, recipe.get("name")) for run, recipe in recipes.items()):
             raise EnsembleError(
@@ -117,7 +117,7 @@ def _select(
 
 def _fold_model(folder: Path, dataset: Dataset, remake: Remake, report: Report) -> FoldModel:
     """Read one fold's model and predictions; stale predictions are made again once."""
-    fold = int(_read_json(folder / "recipe.json")["fold"])
+    fold = int(read_json(folder / "recipe.json")["fold"])
     fingerprint = _check_member(folder, dataset)
     fault = _stale(folder, dataset, fold, fingerprint)
     if fault:
@@ -205,7 +205,8 @@ def _attrs(file: h5py.File) -> dict[str, Any]:
     return attrs
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON file of a run. Raises EnsembleError when it is missing or damaged."""
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError) as error:

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 import trainers.train
 from bcsub.app import app
+from cells.augment import Dose, Policy
 from cells.competition import load_competition
 from cells.dataset import open_dataset
 from cells.draw import draw_archive
@@ -24,8 +25,17 @@ from submission.model import VIEWS, Model, turn
 
 REAL = Path(__file__).parents[2] / "shared" / "data" / "pbc96_train.h5"
 PER_CLASS = 60
+DOSES = [name for name, field in Policy.model_fields.items() if field.annotation is Dose]
+PLAIN = [f"policy.{name}.rate=0" for name in DOSES]
+
+
+def settings(*fields: str) -> list[str]:
+    """Options that set these fields, and leave every augmentation but the flips out."""
+    return [word for field in (*fields, *PLAIN) for word in ("--set", field)]
+
+
 # Few pictures in many small steps, so that members become sure of most images.
-SHORT = ("--set", "whole.epochs=10", "--set", "batch=16", "--set", "ema_momentum=0.8")
+SHORT = settings("whole.epochs=10", "batch=16", "ema_momentum=0.8")
 
 
 def write_archive(path: Path) -> None:
@@ -114,3 +124,28 @@ def test_every_step_can_be_run_again(road: SimpleNamespace) -> None:
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert [packed] == list((road.path / "dist").glob("submission-*.zip"))
     assert packed.read_bytes() == content
+
+
+FIVE = """
+name = "five"
+title = "Five kinds of cells, 64 px"
+classes = ["a", "b", "c", "d", "e"]
+image_px = 64
+"""
+
+
+def test_another_competition_goes_the_whole_road(tmp_path: Path) -> None:
+    """Five classes and 64 px, from a file: no command knows the edition it was made for."""
+    (tmp_path / "five.toml").write_text(FIVE)
+    five, at = ("--competition", str(tmp_path / "five.toml")), ("--root", str(tmp_path))
+    archive = str(tmp_path / "t.npz")
+    run("draw", archive, "--cells", "200", *five)
+    run("prepare", archive, "--folds", "3", *five, *at)
+    run("train", "custom-cnn", "--preset", "demo", *settings("whole.epochs=2"), *at)
+    run("ensemble", *at)
+    run("pack", *at)
+    run("emulate", *at)
+    (scores,) = (tmp_path / "runs" / "emulated").glob("*/scores.json")
+    found = json.loads(scores.read_text())
+    assert found["verdict"] == "ok"
+    assert [each["class"] for each in found["per_class"]] == ["a", "b", "c", "d", "e"]

@@ -9,7 +9,7 @@ import keras
 from keras import layers
 
 from trainers.layers import DropPath, LayerScale
-from trainers.networks import drop_rates, has_no, head, resized
+from trainers.networks import drop_rates, head, own_field, resized
 from trainers.recipe import Recipe
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
@@ -21,7 +21,7 @@ def build_convnext(recipe: Recipe, image_px: int, classes: int) -> keras.Model:
 
     recipe.widths, recipe.depths: channels and blocks of the stages.
     """
-    has_no(recipe, "norm_momentum")
+    scale = own_field(recipe, "layer_scale")
     images = keras.Input((image_px, image_px, 3), name="images")
     name = recipe.name.replace("-", "_")
     x = resized(images, recipe, image_px)
@@ -29,7 +29,6 @@ def build_convnext(recipe: Recipe, image_px: int, classes: int) -> keras.Model:
         mean=IMAGENET_MEAN, variance=IMAGENET_VARIANCE, name=f"{name}_prestem_normalization"
     )(x)
     rates = iter(drop_rates(recipe, sum(recipe.depths)))
-    scale = 1e-6 if recipe.layer_scale is None else recipe.layer_scale
     for stage, (width, depth) in enumerate(zip(recipe.widths, recipe.depths, strict=True)):
         x = _downsample(x, width, stage, name)
         for index in range(depth):

@@ -1,4 +1,6 @@
-"""What the members' networks share: the first resizing and the head."""
+"""What the members' networks share: resizing, stochastic depth, the head, a check of fields."""
+
+from typing import Any
 
 import keras
 import numpy as np
@@ -22,14 +24,20 @@ def drop_rates(recipe: Recipe, blocks: int) -> list[float]:
     return [float(rate) for rate in np.linspace(0.0, recipe.drop_path, blocks)]
 
 
-def has_no(recipe: Recipe, *fields: str) -> None:
-    """Raises RecipeError when a field is set that this network has no use for."""
-    for field in fields:
-        if getattr(recipe, field) is not None:
-            raise RecipeError(
-                f"{recipe.name}: {field}: expected none, since this network has no such thing, "
-                f"got {getattr(recipe, field)}."
-            )
+def own_field(recipe: Recipe, field: str) -> float:
+    """Of the fields that only some networks have, the one that this network uses.
+
+    Raises RecipeError when it is missing, or when another of them is set, which would do nothing.
+    """
+    values: dict[str, Any] = {
+        "layer_scale": recipe.layer_scale,
+        "norm_momentum": recipe.norm_momentum,
+    }
+    for name, value in values.items():
+        if (value is None) == (name == field):
+            expected = "a number" if name == field else "none, since this network has no such thing"
+            raise RecipeError(f"{recipe.name}: {name}: expected {expected}, got {value}.")
+    return float(values[field])
 
 
 def head(features: keras.KerasTensor, recipe: Recipe, classes: int) -> keras.KerasTensor:

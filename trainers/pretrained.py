@@ -74,7 +74,7 @@ def load_pretrained(network: keras.Model, name: str, path: Path) -> int:
     """Load a file (legacy .h5 or .weights.h5) into `network` by way of the stock network.
 
     Returns the number of arrays copied. Raises WeightsError when the file does not fit, or when
-    `network` has other widths or depths than the published one.
+    the stock network does not fit `network`.
     """
     stock = stock_network(name)
     try:
@@ -96,8 +96,8 @@ def load_pretrained(network: keras.Model, name: str, path: Path) -> int:
         copied = 0
     if copied != sum(len(layer.weights) for layer in backbone):
         raise WeightsError(
-            f"{name}: ImageNet weights need the published widths and depths. Leave both as they "
-            "are, or train from scratch with --set weights=none."
+            f"{name}: this Keras builds another network than ours, so that its weights cannot be "
+            "copied. Install the Keras of the lock, or train from scratch with --set weights=none."
         )
     return copied
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from cells.contact_sheet import contact_sheet
 from cells.dataset import Dataset
-from cells.errors import RunError
+from cells.errors import RecipeError, RunError
 from cells.files import write_json
 from cells.folds import inner_rows
 from trainers import devices
@@ -47,6 +47,24 @@ def build_network(
     return network
 
 
+def check_recipe(recipe: Recipe, image_px: int, classes: int) -> None:
+    """Build the member's network once and throw it away, so that a fault shows before hours do.
+
+    Raises RecipeError for a field that the network cannot use, and for other widths or depths than
+    those of the pretrained weights that the recipe asks for.
+    """
+    module = member(recipe.name)
+    own = module.RECIPE
+    if recipe.weights != "none" and (recipe.widths, recipe.depths) != (own.widths, own.depths):
+        raise RecipeError(
+            f"{recipe.name}: pretrained weights: expected widths {own.widths} and depths "
+            f"{own.depths}, got {recipe.widths} and {recipe.depths}. Leave both as they are, or "
+            "train from scratch with --set weights=none."
+        )
+    module.build(recipe, image_px, classes)
+    keras.backend.clear_session()
+
+
 def train_run(
     run: Run, dataset: Dataset, progress: TrainProgress, weights_file: Path | None = None
 ) -> dict[str, Any]:
@@ -57,8 +75,12 @@ def train_run(
     finished = done(run.folder)
     if finished is not None:
         progress.say(f"{run.run} fold {run.fold}: finished before")
+        (run.folder / "checkpoint.h5").unlink(missing_ok=True)
+        if not (run.folder / "report.json").is_file():
+            _report(run, dataset, progress)
         return finished
     run.folder.mkdir(parents=True, exist_ok=True)
+    (run.folder / "DONE").unlink(missing_ok=True)
     run.write_recipe(dataset)
     checkpoint = run.folder / "checkpoint.h5"
     started = time.perf_counter()
@@ -150,12 +172,7 @@ def _finish(
             "recipe_fingerprint": run.recipe_fingerprint,
         },
     )
-    held_out = predict_run(run.folder, dataset, progress.say)
-    report = {
-        part: per_class(held_out["labels"], held_out[part], dataset.classes)
-        for part in ("clean", "shifted")
-    }
-    write_json(run.folder / "report.json", report)
+    report = _report(run, dataset, progress)
     trained = sum(row["seconds"] for row in history)
     shown = sum(row["seconds"] * row["images_per_s"] for row in history)
     summary = {
@@ -171,3 +188,14 @@ def _finish(
     write_json(run.folder / "DONE", summary)
     (run.folder / "checkpoint.h5").unlink(missing_ok=True)
     return summary
+
+
+def _report(run: Run, dataset: Dataset, progress: TrainProgress) -> dict[str, Any]:
+    """Predictions of a trained member, and report.json: its scores by class."""
+    held_out = predict_run(run.folder, dataset, progress.say)
+    report = {
+        part: per_class(held_out["labels"], held_out[part], dataset.classes)
+        for part in ("clean", "shifted")
+    }
+    write_json(run.folder / "report.json", report)
+    return report

@@ -52,6 +52,25 @@ def test_what_the_system_refuses_is_one_line(tmp_path: Path, capfd):
     assert str(tmp_path / "file") in json.loads(out)["error"]
 
 
+def test_our_own_wrong_path_keeps_its_traceback():
+    def work() -> dict:
+        return {"text": Path("no/such/file").read_text()}
+
+    with pytest.raises(FileNotFoundError):
+        console.answer(True, work, lambda *_: None)
+
+
+def test_an_interrupted_command_says_that_it_goes_on(monkeypatch, capfd):
+    def interrupted(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bcsub.doctor.answer", interrupted)
+    assert run(["doctor"]) == 130
+    assert capfd.readouterr().err.startswith("error interrupted.")
+    assert run(["doctor", "--json"]) == 130
+    assert json.loads(capfd.readouterr().out)["error"].startswith("interrupted.")
+
+
 def test_a_folder_that_is_not_there(tmp_path: Path, capfd):
     out, _ = failure(capfd, "doctor", "--root", tmp_path / "nowhere", "--json")
     assert json.loads(out) == {"error": f"--root: no such folder {tmp_path / 'nowhere'}."}

@@ -183,7 +183,7 @@ def test_errors_are_one_object_and_exit_code_1(root):
     ran = bcsub("emulate", "--root", root, "--json")
     assert ran.returncode == 1
     assert json.loads(ran.stdout) == {
-        "error": f"{root / 'dist'}: no submission-*.zip. Run `bcsub pack` first."
+        "error": f"{root / 'dist'}: no zip with a model.py. Run `bcsub pack` first."
     }
     (root / "submission" / "weights.h5").unlink()
     ran = bcsub("pack", "--root", root, "--json")

@@ -62,7 +62,7 @@ def asked(monkeypatch) -> list:
         calls.append((run, weights_file))
         figures = {"precision": 0.125, "recall": 0.25, "f1": 0.375}
         scores = {"mean": figures, "sd": figures}
-        run.folder.mkdir(parents=True)
+        run.folder.mkdir(parents=True, exist_ok=True)
         write_json(run.folder / "report.json", {"clean": scores, "shifted": scores})
         return {
             "run": run.run,
@@ -274,6 +274,32 @@ def test_pretrained_weights_are_found_before_the_first_member_trains(root, asked
     line = refusal("train", "custom-cnn", "convnext-base", "--root", root)
     assert line == "convnext-base: not here."
     assert asked == []
+
+
+def test_a_run_that_goes_on_needs_no_pretrained_file(root, asked, monkeypatch):
+    monkeypatch.setattr(devices, "gpus", lambda: ["GPU:0"])
+    monkeypatch.setattr(training, "resolve", lambda name, given: root / "found.h5")
+    command = ["train", "convnext-small", "--root", root]
+    assert run(*command).exit_code == 0
+    ((made, weights_file),) = asked
+    assert weights_file == root / "found.h5"
+
+    def resolve(name, given):
+        raise WeightsError("not here.")
+
+    monkeypatch.setattr(training, "resolve", resolve)
+    (made.folder / "checkpoint.h5").touch()
+    assert run(*command).exit_code == 0
+
+
+def test_what_one_member_cannot_use_is_said_before_the_first_trains(root, asked):
+    line = refusal("train", "--all", "--preset", "cpu", "--set", "norm_momentum=.9", "--root", root)
+    assert line == (
+        "convnext-atto: norm_momentum: expected none, since this network has no such thing, "
+        "got 0.9."
+    )
+    assert asked == []
+    assert not (root / "runs").exists()
 
 
 # ---- the full preset without a GPU ---------------------------------------------------------------

@@ -160,7 +160,9 @@ def test_other_peoples_weights_are_packed_as_they_are(folder, dist, competition)
 
 
 def test_the_newest_zip_is_the_one_packed_last(folder, dist, competition):
-    with pytest.raises(SubmissionError, match=r"no zip\. Run `bcsub pack` first\."):
+    with pytest.raises(
+        SubmissionError, match=r"no zip with a model\.py\. Run `bcsub pack` first\."
+    ):
         newest_zip(dist)
     first = Path(pack_submission(folder, dist, competition)["zip"])
     write_bundle(folder / "weights.h5", seed=1)
@@ -174,4 +176,6 @@ def test_the_newest_zip_is_the_one_packed_last(folder, dist, competition):
     named = Path(pack_submission(folder, dist, competition, name="final")["zip"])
     os.utime(first, (time.time() - 20, time.time() - 20))
     (dist / ".half-written.part.zip").touch()
+    with ZipFile(dist / "data.zip", "w") as other:
+        other.writestr("images.npy", b"")
     assert newest_zip(dist) == named

@@ -1,9 +1,11 @@
 import json
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
+from cells.errors import EnsembleError
 from ensemble.make import make_ensemble
 from ensemble.members import VIEW_NAMES
 
@@ -85,3 +87,33 @@ def test_the_same_seed_gives_the_same_numbers(root):
     first, again, other = make(root), make(root), make(root, seed=1)
     assert first["candidates"] == again["candidates"]
     assert first["candidates"] != other["candidates"]
+
+
+def test_the_headline_is_of_rows_that_neither_weights_nor_choice_saw(root):
+    """Members that know nothing: the best of them is above chance on what chose it, and only there.
+
+    Clean predictions are right throughout, so the two scores cannot be taken for each other.
+    """
+    rng = np.random.default_rng(3)
+    for number in range(8):
+        folder = root.run(
+            f"m{number}-cpu", probs=lambda y: rng.dirichlet([1, 1, 1], (len(y), 8)).astype("f4")
+        )
+        with h5py.File(folder / "predictions.h5", "a") as file:
+            file["clean"][:] = root.sure(root.dataset.labels[file["rows"][:]], 0.9)
+    result = make(root)
+    assert result["clean_accuracy"] == 1.0
+    (shipped,) = (row for row in result["candidates"] if row["shipped"])
+    assert shipped["clean_accuracy"] == 1.0
+    assert shipped["shifted_accuracy"] > result["shifted_accuracy"] + 0.02
+
+
+def test_a_damaged_done_is_one_line_and_the_bundle_stays(root):
+    folder = root.run("a-cpu")
+    bundle = Path(make(root)["bundle"])
+    before = bundle.read_bytes()
+    root.run("b-cpu", probs=lambda y: root.sure(y, 0.9))
+    (folder / "DONE").write_text("{")
+    with pytest.raises(EnsembleError, match=r"DONE: missing or damaged"):
+        make(root)
+    assert bundle.read_bytes() == before

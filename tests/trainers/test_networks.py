@@ -5,7 +5,7 @@ from keras import layers
 
 from cells.errors import RecipeError
 from trainers.layers import DropPath
-from trainers.networks import HEAD_PREFIX, drop_rates, has_no, head, resized
+from trainers.networks import HEAD_PREFIX, drop_rates, head, own_field, resized
 from trainers.recipe import Phase, Recipe
 
 
@@ -72,9 +72,12 @@ def test_stochastic_depth_grows_linearly():
 
 def test_a_field_that_a_network_has_no_use_for_is_refused():
     recipe = Recipe(name="toy", layer_scale=0.1, whole=Phase(epochs=1, peak_lr=1))
-    has_no(recipe, "norm_momentum")
+    assert own_field(recipe, "layer_scale") == 0.1
     with pytest.raises(RecipeError, match=r"toy: layer_scale: expected none, .* got 0\.1"):
-        has_no(recipe, "norm_momentum", "layer_scale")
+        own_field(recipe, "norm_momentum")
+    bare = recipe.model_copy(update={"layer_scale": None})
+    with pytest.raises(RecipeError, match=r"toy: layer_scale: expected a number, got None"):
+        own_field(bare, "layer_scale")
 
 
 def test_drop_path_zeroes_whole_images_and_keeps_the_mean():

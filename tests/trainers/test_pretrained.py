@@ -7,12 +7,14 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from keras.src.applications.convnext import ConvNeXt
 
-from cells.errors import WeightsError
+from cells.errors import RecipeError, WeightsError
 from trainers import convnext_small, pretrained
 from trainers.convnext import build_convnext
 from trainers.pretrained import cached_file, load_pretrained, own_sha256, resolve
 from trainers.recipe import overridden
+from trainers.train import check_recipe
 
 NAME = "convnext-small"
 PUBLISHED = b"what Keras publishes"
@@ -37,12 +39,10 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(pretrained.STOCK, NAME, download)
 
 
-def small(**changes: Any) -> keras.Model:
+def small(*settings: str) -> keras.Model:
     """The published shape in a tenth of its width."""
-    recipe = convnext_small.RECIPE.model_copy(
-        update={"network_px": None, "widths": (8, 16, 24, 32), "depths": (1, 1, 2, 1), **changes}
-    )
-    return build_convnext(recipe, 32, 3)
+    shape = ["network_px=none", "widths=8,16,24,32", "depths=1,1,2,1"]
+    return build_convnext(overridden(convnext_small.RECIPE, [*shape, *settings]), 32, 3)
 
 
 def test_a_file_that_is_given_is_taken(cache: Path, tmp_path: Path) -> None:
@@ -102,44 +102,39 @@ def test_keras_still_has_the_hashes_that_we_ask_it_for() -> None:
 
 @pytest.fixture
 def stock(monkeypatch: pytest.MonkeyPatch) -> keras.Model:
-    """A small network in the stock one's place; its weights are not those of a fresh one."""
+    """Keras's own builder at that size, in the stock network's place; here with drawn weights."""
 
     def build(name: str) -> keras.Model:
-        network = small()
-        return keras.Model(
-            network.input, network.get_layer(f"{network.name}_head_layernorm").output
+        return ConvNeXt(
+            depths=[1, 1, 2, 1],
+            projection_dims=[8, 16, 24, 32],
+            include_top=False,
+            weights=None,
+            pooling="avg",
+            input_shape=(32, 32, 3),
+            name="convnext_small",
         )
 
     monkeypatch.setattr(pretrained, "stock_network", build)
     made = build(NAME)
     rng = np.random.default_rng(0)
     for variable in made.weights:
-        variable.assign(rng.normal(0, 0.1, variable.shape))
+        if "prestem" not in variable.path:
+            variable.assign(rng.normal(0, 0.1, variable.shape))
     return made
 
 
-def test_keras_3s_own_format_is_read_too(stock: keras.Model, tmp_path: Path) -> None:
+def test_keras_3s_own_format_is_read_too(
+    stock: keras.Model, tmp_path: Path, rng: np.random.Generator
+) -> None:
     stock.save_weights(tmp_path / "mine.weights.h5")
     network = small()
-    with pytest.MonkeyPatch.context() as patch:
-        # the small one has plain depthwise kernels already, (7, 7, C, 1)
-        patch.setattr(pretrained, "copy_stock_weights", _copy_by_name)
-        copied = load_pretrained(network, NAME, tmp_path / "mine.weights.h5")
+    copied = load_pretrained(network, NAME, tmp_path / "mine.weights.h5")
     assert copied == 5 * 9 + 4 + 3 * 4 + 2
-    for layer in stock.layers:
-        for found, expected in zip(
-            network.get_layer(layer.name).get_weights(), layer.get_weights(), strict=True
-        ):
-            np.testing.assert_array_equal(found, expected)
-
-
-def _copy_by_name(stock: keras.Model, network: keras.Model) -> int:
-    copied = 0
-    for layer in stock.layers:
-        network.get_layer(layer.name).set_weights(layer.get_weights())
-        if not isinstance(layer, keras.layers.Normalization):
-            copied += len(layer.weights)
-    return copied
+    images = rng.uniform(0, 255, (2, 32, 32, 3)).astype(np.float32)
+    norm = network.get_layer(f"{network.name}_head_layernorm")
+    given = keras.Model(network.input, norm.output)(images, training=False)
+    np.testing.assert_allclose(given, stock(images, training=False), rtol=1e-4, atol=1e-4)
 
 
 def test_a_file_of_another_network_is_one_clear_line(stock: keras.Model, tmp_path: Path) -> None:
@@ -156,15 +151,21 @@ def test_a_file_of_another_network_is_one_clear_line(stock: keras.Model, tmp_pat
 
 
 @pytest.mark.parametrize("change", ["depths=1,1,3,1", "depths=1,1,1,1", "widths=8,16,24,40"])
-def test_other_widths_or_depths_than_the_published(
-    change: str, stock: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_no_layer_may_keep_the_weights_it_was_drawn_with(
+    change: str, stock: keras.Model, tmp_path: Path
 ) -> None:
-    """Deeper, shallower and wider; none of them may keep some layers as they were drawn."""
+    """Ours deeper, shallower and wider than what Keras builds."""
     stock.save_weights(tmp_path / "mine.weights.h5")
-    settings = overridden(
-        convnext_small.RECIPE,
-        ["network_px=none", "widths=8,16,24,32", "depths=1,1,2,1", change],
-    )
-    monkeypatch.setattr(pretrained, "copy_stock_weights", _copy_by_name)
-    with pytest.raises(WeightsError, match="need the published widths and depths"):
-        load_pretrained(build_convnext(settings, 32, 3), NAME, tmp_path / "mine.weights.h5")
+    with pytest.raises(WeightsError, match="this Keras builds another network than ours"):
+        load_pretrained(small(change), NAME, tmp_path / "mine.weights.h5")
+
+
+def test_other_widths_or_depths_than_the_published_are_refused_before_anything_is_read() -> None:
+    for setting in ("depths=3,3,9,3", "widths=96,192,384,512"):
+        changed = overridden(convnext_small.RECIPE, [setting])
+        with pytest.raises(
+            RecipeError, match=r"convnext-small: pretrained weights: expected widths"
+        ):
+            check_recipe(changed, 96, 8)
+    tiny = ["weights=none", "widths=8,16", "depths=1,1", "network_px=none"]
+    check_recipe(overridden(convnext_small.RECIPE, tiny), 96, 8)

@@ -78,7 +78,6 @@ def test_recipe_json_says_all_that_later_steps_must_know(tmp_path, dataset):
 def test_done_is_what_it_says_or_none(tmp_path):
     assert done(tmp_path) is None
     (tmp_path / "DONE").write_text(json.dumps({"epochs": 3}))
-    (tmp_path / "report.json").touch()
     assert done(tmp_path) is None  # its model is gone
     (tmp_path / "member.h5").touch()
     assert done(tmp_path) == {"epochs": 3}

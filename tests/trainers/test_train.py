@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -133,6 +134,61 @@ def test_done_is_written_last(finished, dataset, told, tmp_path, monkeypatch):
         train_run(run, dataset, told())
     assert (run.folder / "checkpoint.h5").is_file()
     assert not (run.folder / "DONE").exists()
+
+
+def test_the_checkpoint_goes_after_done_is_there(finished, dataset, told, tmp_path, monkeypatch):
+    """Interrupted between the two, the run is finished, and the next call tidies up."""
+    run = replace(finished.run, runs=tmp_path)
+    shutil.copytree(finished.run.folder, run.folder)
+    (run.folder / "DONE").unlink()
+    (run.folder / "checkpoint.h5").touch()
+    unlink = Path.unlink
+
+    def interrupted(path, **options):
+        if path.name == "checkpoint.h5":
+            raise KeyboardInterrupt
+        unlink(path, **options)
+
+    monkeypatch.setattr(train, "build_network", lambda *args: None)
+    monkeypatch.setattr(train, "fit", lambda *args: finished.tolds[0].rows)
+    monkeypatch.setattr(train, "write_member", lambda *args: "")
+    monkeypatch.setattr(Path, "unlink", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train_run(run, dataset, told())
+    monkeypatch.setattr(Path, "unlink", unlink)
+    assert (run.folder / "DONE").is_file()
+    assert (run.folder / "checkpoint.h5").is_file()
+    assert train_run(run, dataset, told())["run"] == run.run
+    assert not (run.folder / "checkpoint.h5").exists()
+
+
+def test_a_lost_report_is_made_again_without_training(finished, dataset, told, tmp_path):
+    run = replace(finished.run, runs=tmp_path)
+    shutil.copytree(finished.run.folder, run.folder)
+    (run.folder / "report.json").unlink()
+    progress = told()
+    train_run(run, dataset, progress)
+    assert progress.steps == []
+    expected = json.loads((finished.run.folder / "report.json").read_text())
+    assert json.loads((run.folder / "report.json").read_text()) == expected
+
+
+def test_a_run_that_lost_its_model_is_not_finished_while_it_trains_again(
+    finished, dataset, told, tmp_path, monkeypatch
+):
+    run = replace(finished.run, runs=tmp_path)
+    shutil.copytree(finished.run.folder, run.folder)
+    (run.folder / "member.h5").unlink()
+    monkeypatch.setattr(train, "build_network", lambda *args: None)
+    monkeypatch.setattr(train, "_draw_batches", lambda *args: None)
+    monkeypatch.setattr(train, "fit", _interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train_run(run, dataset, told())
+    assert not (run.folder / "DONE").exists()
+
+
+def _interrupted(*args):
+    raise KeyboardInterrupt
 
 
 # ---- which rows are learnt from ------------------------------------------------------------------
