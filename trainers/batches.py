@@ -37,14 +37,13 @@ def training_batches(
     with tf.device("CPU"):
         all_images, all_labels = tf.constant(images), tf.constant(labels)
         rows = tf.range(len(labels), dtype=tf.int64)
+        seed_number = tf.constant(seed, tf.int64)
         weight_of = tf.constant(per_class, tf.float32)
     layer_seed = int(np.random.default_rng((seed, first_epoch)).integers(2**31 - 1))
     augment = augmenter(recipe.policy, images.shape[1], batch, layer_seed)
 
     def orders(epoch: tf.Tensor) -> tf.data.Dataset:
-        order = tf.random.experimental.stateless_shuffle(
-            rows, tf.stack([tf.cast(seed, tf.int64), epoch])
-        )
+        order = tf.random.experimental.stateless_shuffle(rows, [seed_number, epoch])
         return tf.data.Dataset.from_tensor_slices(order).batch(batch, drop_remainder=True)
 
     def gather(order: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:

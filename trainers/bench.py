@@ -2,7 +2,8 @@
 
 Inference at 96 px: stock `keras.applications` against our Keras network and against the uploaded
 runtime, same weights. Training: stock against ours. The input pipeline against the network that it
-feeds. Ratios are what counts: rates depend on the machine and on who shares it.
+feeds. Training steps by what becomes of freed memory. Each table in a process of its own; ratios
+are what counts: rates depend on the machine and on who shares it.
 """
 
 import argparse
@@ -10,9 +11,12 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -33,6 +37,7 @@ from trainers.pretrained import STOCK, stock_network
 from trainers.recipe import Recipe, overridden, with_preset
 
 BATCH = 32
+KEEP = "TF_CPU_ALLOCATOR_USE_BFC"  # as `bcsub train` sets it; the platform leaves it alone
 
 
 def rate(work: Callable[[], object], images: int, repeats: int) -> float:
@@ -154,10 +159,58 @@ def steps_per_second(network: keras.Model, batches: tf.data.Dataset, steps: int)
     return steps / (marks[-1] - marks[3])
 
 
+def cnn_rate(steps: int, generator: bool) -> float:
+    """Images a second of the custom CNN's training steps, preset cpu, in this process.
+
+    generator: whether the batches come out of a `tf.data` dataset made by from_generator.
+    """
+    module = member("custom-cnn")
+    recipe = with_preset(module.RECIPE, module.PRESETS, "cpu")
+    network = module.build(recipe, 96, 8)
+    compile_network(network, recipe)
+    rng = np.random.default_rng(0)
+    x = rng.uniform(0, 255, (recipe.batch, 96, 96, 3)).astype(np.float32)
+    y = np.eye(8, dtype=np.float32)[rng.integers(0, 8, recipe.batch)]
+
+    def endless() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        while True:
+            yield x, y
+
+    batches = tf.data.Dataset.from_tensors((x, y)).repeat()
+    if generator:
+        spec = batches.element_spec
+        batches = tf.data.Dataset.from_generator(endless, output_signature=spec)
+    return recipe.batch * steps_per_second(network, batches, steps)
+
+
+def memory(steps: int) -> Table:
+    """What it costs a training on a CPU to give freed memory back to the kernel."""
+    table = Table(title="The custom CNN's training steps, preset cpu: images/s")
+    table.add_column("freed memory")
+    table.add_column("images/s", justify="right")
+    table.add_column("", justify="right")
+    ways = {
+        "given back at once, as after from_generator": (False, True),
+        "glibc's default": (False, False),
+        "kept by TensorFlow's allocator, as bcsub trains": (True, False),
+    }
+    rates = [alone(keep, cnn_rate, steps, generator) for keep, generator in ways.values()]
+    for way, found in zip(ways, rates, strict=True):
+        table.add_row(way, f"{found:.0f}", f"{found / rates[0]:.1f}x")
+    return table
+
+
+def alone(keep: bool, work: Callable[..., Any], *arguments: object) -> Any:
+    """What `work(*arguments)` returns in a fresh process; keep: freed memory stays with it."""
+    os.environ[KEEP] = str(keep).lower()
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(work, *arguments).result()
+
+
 def main() -> None:
     """Print the tables that are asked for; all of them by default."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    tables = ("inference", "training", "pipeline")
+    tables = ("inference", "training", "pipeline", "memory")
     parser.add_argument("tables", nargs="*", help=f"of {', '.join(tables)}; default: all")
     parser.add_argument("--members", nargs="+", default=["convnext-small", "convnext-base"])
     parser.add_argument("--preset", default="cpu", help="for the pipeline's table")
@@ -171,11 +224,14 @@ def main() -> None:
     chosen = asked.tables or tables
     console.print(f"float32 matrix products: {devices.matmul_gflops():.0f} GFLOP/s")
     if "inference" in chosen:
-        console.print(inference(asked.members, asked.repeats))
+        console.print(alone(False, inference, asked.members, asked.repeats))
     if "training" in chosen:
-        console.print(training(asked.members, asked.repeats))
+        console.print(alone(True, training, asked.members, asked.repeats))
     if "pipeline" in chosen:
-        console.print(pipeline(["custom-cnn", "convnext-atto"], asked.preset, asked.steps))
+        members = ["custom-cnn", "convnext-atto"]
+        console.print(alone(True, pipeline, members, asked.preset, asked.steps))
+    if "memory" in chosen:
+        console.print(memory(asked.steps))
 
 
 if __name__ == "__main__":

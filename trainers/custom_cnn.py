@@ -2,7 +2,7 @@
 
 Run:    bcsub train custom-cnn
 Result: docs/results.md
-Source: He et al. 2016, arXiv:1603.05027 (residual blocks); He et al. 2019, arXiv:1812.01187
+Source: He et al. 2015, arXiv:1512.03385 (residual blocks); He et al. 2019, arXiv:1812.01187
         (average pooling in the shortcut).
 """
 
@@ -12,8 +12,8 @@ import keras
 from keras import layers
 
 from trainers.layers import DropPath
-from trainers.networks import drop_rates, has_no, head, resized
-from trainers.policies import STRONG
+from trainers.networks import drop_rates, head, own_field, resized
+from trainers.policies import STRONG, UNMIXED
 from trainers.recipe import Phase, Recipe
 
 RECIPE = Recipe(
@@ -35,11 +35,12 @@ PRESETS: dict[str, dict[str, Any]] = {
     "cpu": {
         "widths": (32, 64, 128, 256),
         "depths": (0, 1, 1, 1),
-        "dropout": 0.1,
+        "dropout": 0.0,
         "batch": 64,
         "inner_fraction": 0.06,
         "ema_momentum": 0.99,
-        "whole": {"epochs": 26, "peak_lr": 3e-3, "warmup_epochs": 1, "patience": 0},
+        "whole": {"epochs": 16, "peak_lr": 3e-3, "warmup_epochs": 1, "patience": 0},
+        "policy": UNMIXED,
     },
     "demo": {
         "widths": (16, 32, 64, 96),
@@ -54,42 +55,41 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 def build(recipe: Recipe, image_px: int, classes: int) -> keras.Model:
     """Images (n, image_px, image_px, 3), 0-255, to logits (n, classes)."""
-    has_no(recipe, "layer_scale")
+    momentum = own_field(recipe, "norm_momentum")
     images = keras.Input((image_px, image_px, 3), name="images")
     x = resized(images, recipe, image_px)
     x = layers.Rescaling(1 / 127.5, -1.0, name="rescale")(x)
-    x = _conv_norm(x, recipe, recipe.widths[0], 3, strides=2, name="stem")
+    x = _conv_norm(x, momentum, recipe.widths[0], 3, strides=2, name="stem")
     x = layers.Activation("relu", name="stem_relu")(x)
     rates = iter(drop_rates(recipe, sum(recipe.depths)))
     for stage, (width, depth) in enumerate(zip(recipe.widths, recipe.depths, strict=True)):
         for block in range(depth):
             strides = 2 if stage and not block else 1
-            x = _block(x, recipe, width, strides, next(rates), f"stage{stage}_block{block}")
+            x = _block(x, momentum, width, strides, next(rates), f"stage{stage}_block{block}")
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     return keras.Model(images, head(x, recipe, classes), name="custom_cnn")
 
 
 def _block(
-    x: keras.KerasTensor, recipe: Recipe, width: int, strides: int, drop_rate: float, name: str
+    x: keras.KerasTensor, momentum: float, width: int, strides: int, drop_rate: float, name: str
 ) -> keras.KerasTensor:
-    y = _conv_norm(x, recipe, width, 3, strides, f"{name}_a")
+    y = _conv_norm(x, momentum, width, 3, strides, f"{name}_a")
     y = layers.Activation("relu", name=f"{name}_a_relu")(y)
-    y = _conv_norm(y, recipe, width, 3, 1, f"{name}_b")
+    y = _conv_norm(y, momentum, width, 3, 1, f"{name}_b")
     if drop_rate:
         y = DropPath(drop_rate, name=f"{name}_drop_path")(y)
     if strides > 1:
         x = layers.AveragePooling2D(strides, padding="same", name=f"{name}_shortcut_pool")(x)
     if x.shape[-1] != width:
-        x = _conv_norm(x, recipe, width, 1, 1, f"{name}_shortcut")
+        x = _conv_norm(x, momentum, width, 1, 1, f"{name}_shortcut")
     return layers.Activation("relu", name=f"{name}_relu")(layers.Add(name=f"{name}_add")([x, y]))
 
 
 def _conv_norm(
-    x: keras.KerasTensor, recipe: Recipe, width: int, kernel: int, strides: int, name: str
+    x: keras.KerasTensor, momentum: float, width: int, kernel: int, strides: int, name: str
 ) -> keras.KerasTensor:
     conv = layers.Conv2D(
         width, kernel, strides, padding="same", use_bias=False, name=f"{name}_conv"
     )
     x = conv(x)
-    momentum = 0.99 if recipe.norm_momentum is None else recipe.norm_momentum
     return layers.BatchNormalization(momentum=momentum, name=f"{name}_norm")(x)

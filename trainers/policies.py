@@ -27,3 +27,7 @@ STRONG = Policy(
     mixup=Dose(rate=0.1, strength=0.3),
     cutmix=Dose(rate=0.1, strength=1.0),
 )
+
+# For a training so short that it learns from every image a dozen times and overfits none: whole
+# images only, as the platform's are.
+UNMIXED: dict[str, dict[str, float]] = {"mixup": {"rate": 0.0}, "cutmix": {"rate": 0.0}}
