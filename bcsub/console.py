@@ -34,6 +34,11 @@ Root = Annotated[
 ]
 
 
+def say(line: str) -> None:
+    """A line of progress, as it is: brackets in a path are no markup, and nothing wraps."""
+    progress.print(escape(line), highlight=False, soft_wrap=True)
+
+
 def answer(
     as_json: bool,
     work: Callable[[], dict[str, Any]],

@@ -158,6 +158,9 @@ def _summary(result: dict[str, Any]) -> Table:
         grid.add_row("predict", f"{result['predict_s']:.1f} s  {per_1000_s:.2f} s per 1,000 images")
     if result["peak_mb"] is not None:
         grid.add_row("peak memory", f"{result['peak_mb']:,.0f} MB")
+    for package, run in result["versions"].items():
+        here = run["here"] or "not installed"
+        grid.add_row(package, escape(f"{here} here, {run['platform']} on the platform"))
     grid.add_row("isolation", TEXTS[result["isolation"]])
     return grid
 

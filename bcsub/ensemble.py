@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bcsub.console import Json, Root, answer, progress
+from bcsub.console import Json, Root, answer, say
 from bcsub.quiet import import_tensorflow
 
 Runs = Annotated[
@@ -46,7 +46,7 @@ def ensemble(
         from ensemble.make import make_ensemble
 
         return make_ensemble(
-            root, runs or (), preset, weights, views, out, seed, remake=_remake, report=_say
+            root, runs or (), preset, weights, views, out, seed, remake=_remake, report=say
         )
 
     answer(json, work, _show)
@@ -55,11 +55,7 @@ def ensemble(
 def _remake(folder: Path, dataset: Any) -> None:
     from trainers.predict import predict_run
 
-    predict_run(folder, dataset, _say)
-
-
-def _say(line: str) -> None:
-    progress.print(escape(line), highlight=False, soft_wrap=True)
+    predict_run(folder, dataset, say)
 
 
 def _show(console: Console, result: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bcsub.console import Json, Root, answer, progress
+from bcsub.console import Json, Root, answer, say
 from cells.competition import DEFAULT
 
 CompetitionName = Annotated[
@@ -39,7 +39,7 @@ def prepare(
         from cells.prepare import prepare as prepare_archive
 
         chosen = load_competition(competition)
-        return prepare_archive(archive, root, chosen, folds, seed, force, progress.print)
+        return prepare_archive(archive, root, chosen, folds, seed, force, say)
 
     answer(json, work, _show_prepared)
 
@@ -83,7 +83,7 @@ def draw(
         from cells.competition import load_competition
         from cells.draw import draw_archive
 
-        progress.print(f"drawing {cells:,} cells")
+        say(f"drawing {cells:,} cells")
         return draw_archive(out, load_competition(competition), cells, seed, force)
 
     answer(json, work, _show_drawn)

@@ -13,7 +13,7 @@ def import_tensorflow() -> None:
     """
     if "tensorflow" in sys.modules:
         return
-    # Freed memory stays with the process: page faults would cost a training step on a CPU a fifth.
+    # Freed memory stays with the process; page faults slow training down (`trainers.bench memory`).
     os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "true")
     sys.stderr.flush()
     terminal = os.dup(2)

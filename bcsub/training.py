@@ -8,6 +8,7 @@ import tensorflow as tf
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from bcsub.console import progress as console
+from bcsub.console import say
 from cells.dataset import Dataset, open_dataset
 from cells.errors import DatasetError, RecipeError
 from ensemble.runs import stale_folders
@@ -112,9 +113,9 @@ def predict_folders(root: Path, folders: list[Path]) -> list[str]:
     None given: of all finished runs on this dataset whose predictions are missing or stale.
     """
     dataset = open_dataset(root / "work" / "dataset.h5")
-    chosen = folders or stale_folders(root / "runs", dataset, console.log)
+    chosen = folders or stale_folders(root / "runs", dataset, say)
     for folder in chosen:
-        predict_run(folder, dataset, console.log)
+        predict_run(folder, dataset, say)
     return [str(folder) for folder in chosen]
 
 

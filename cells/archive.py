@@ -70,7 +70,7 @@ def _load(path: Path, keys: tuple[str, str]) -> list[np.ndarray]:
                         f"got {found}. Name them under [archive] in the competition file."
                     )
             return [_member(archive, key, path.name) for key in keys]
-    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except (OSError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
         raise ArchiveError(f"{path.name}: damaged ({error}). Download it again.") from None
 
 

@@ -34,8 +34,6 @@ class Platform(_Strict):
     init: Literal["none", "path"] = "none"
     working_directory: Literal["submission", "program"] = "submission"
     metadata: bool = False
-    output: Literal["labels"] = "labels"
-    metric: Literal["accuracy"] = "accuracy"
     tensorflow: str | None = None
     keras: str | None = None
     size_limit_mb: float | None = Field(None, gt=0)
@@ -72,18 +70,24 @@ def load_competition(name: str) -> Competition:
     Raises CompetitionError when there is no such file or a field is wrong.
     """
     if name in shipped():
-        text = (files("cells") / "competitions" / f"{name}.toml").read_text()
+        content = (files("cells") / "competitions" / f"{name}.toml").read_bytes()
     elif Path(name).is_file():
-        text = Path(name).read_text()
+        content = Path(name).read_bytes()
     else:
         raise CompetitionError(
-            f"competition: expected one of {', '.join(shipped())} or a TOML file, got {name!r}"
+            f"--competition: expected one of {', '.join(shipped())} or a TOML file, got {name!r}."
         )
     try:
-        return Competition.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise CompetitionError(f"competition {name}: not TOML: {error}") from None
+        return Competition.model_validate(tomllib.loads(content.decode()))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise CompetitionError(
+            f"competition {name}: expected TOML, got another kind of file ({error}). "
+            f"Begin with a copy of {DEFAULT}.toml."
+        ) from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise CompetitionError(f"competition {name}: {where}: {first['msg']}") from None
+        got = "" if first["type"] == "missing" else f", got {first['input']!r}"
+        raise CompetitionError(
+            f"competition {name}: {where}: {first['msg']}{got}. Correct it in the file."
+        ) from None

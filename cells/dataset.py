@@ -9,6 +9,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from pydantic import ValidationError
 
 from cells.competition import Competition
 from cells.errors import DatasetError
@@ -102,7 +103,7 @@ class Dataset:
             )
 
 
-def _damaged(path: Path, error: Exception) -> DatasetError:
+def _damaged(path: Path, error: Exception | str) -> DatasetError:
     return DatasetError(f"{path}: damaged ({error}). Run `bcsub prepare ARCHIVE` again.")
 
 
@@ -126,6 +127,9 @@ def open_dataset(path: Path) -> Dataset:
                 shift_names=tuple(file.attrs["shift_names"]),
                 **{name: file[name][:] for name in _ROW_ARRAYS},
             )
+    except ValidationError as error:
+        field = ".".join(map(str, error.errors()[0]["loc"]))
+        raise _damaged(path, f"its competition's {field} is of another version") from None
     except (OSError, KeyError) as error:
         raise _damaged(path, error) from None
 

@@ -12,12 +12,13 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cells.competition import Competition
+from cells.competition import Competition, Platform
 from cells.errors import SubmissionError
 from cells.files import sha256, write_json
 from emulator.isolation import Isolation, clean_environment, strongest_isolation
@@ -99,6 +100,7 @@ def emulate(
         "set": labelled.name,
         "isolation": isolation.name,
         "competition": competition.name,
+        "versions": _versions(competition.platform),
         "zip": str(zip_path),
         "sha256": sha256(zip_path),
         "folder": str(out),
@@ -114,6 +116,19 @@ def emulate(
         result["error"] = run.message
     write_json(out / "scores.json", result)
     return result
+
+
+def _versions(platform: Platform) -> dict[str, dict[str, str | None]]:
+    """What the platform is known to run and what ran the zip here; None: not installed."""
+    found: dict[str, dict[str, str | None]] = {}
+    for package, there in (("tensorflow", platform.tensorflow), ("keras", platform.keras)):
+        if there is not None:
+            try:
+                here = version(package)
+            except PackageNotFoundError:
+                here = None
+            found[package] = {"here": here, "platform": there}
+    return found
 
 
 def _rounded(value: float | None, digits: int = 3) -> float | None:

@@ -20,6 +20,7 @@ from submission.model import FORMAT, RUNTIME_VERSION
 Remake = Callable[[Path, Dataset], None]
 Report = Callable[[str], None]
 _PROBS = ("clean", "shifted", "test_clean", "test_shifted")
+_OF_A_RECIPE = ("name", "preset", "fold", "data_fingerprint")
 
 
 def find_members(
@@ -43,7 +44,7 @@ def find_members(
     found = _select(_finished(runs, report), wanted, preset, runs)
     members = []
     for run, folders in found.items():
-        recipes = [read_json(folder / "recipe.json") for folder in folders]
+        recipes = [read_recipe(folder) for folder in folders]
         strange = [r for r in recipes if r.get("data_fingerprint") != dataset.fingerprint]
         if strange:
             line = (
@@ -68,7 +69,7 @@ def stale_folders(runs: Path, dataset: Dataset, report: Report) -> list[Path]:
     """Folders of finished folds on `dataset` whose predictions.h5 is missing or out of date."""
     stale = []
     for folder in (folder for folders in _finished(runs, report).values() for folder in folders):
-        recipe = read_json(folder / "recipe.json")
+        recipe = read_recipe(folder)
         if recipe.get("data_fingerprint") == dataset.fingerprint and _stale(
             folder, dataset, int(recipe["fold"]), _check_member(folder, dataset)
         ):
@@ -94,7 +95,7 @@ def _select(
     found: dict[str, list[Path]], wanted: list[str], preset: str | None, runs: Path
 ) -> dict[str, list[Path]]:
     """The runs that were asked for; a word that matches none is an error."""
-    recipes = {run: read_json(folders[0] / "recipe.json") for run, folders in found.items()}
+    recipes = {run: read_recipe(folders[0]) for run, folders in found.items()}
     for word in wanted:
         if not any(word in (run, recipe.get("name")) for run, recipe in recipes.items()):
             raise EnsembleError(
@@ -117,7 +118,7 @@ def _select(
 
 def _fold_model(folder: Path, dataset: Dataset, remake: Remake, report: Report) -> FoldModel:
     """Read one fold's model and predictions; stale predictions are made again once."""
-    fold = int(read_json(folder / "recipe.json")["fold"])
+    fold = int(read_recipe(folder)["fold"])
     fingerprint = _check_member(folder, dataset)
     fault = _stale(folder, dataset, fold, fingerprint)
     if fault:
@@ -160,6 +161,10 @@ def _check_member(folder: Path, dataset: Dataset) -> str:
                 f"{_short(folder)}/member.h5: {key}: expected {value}, got {attrs.get(key)}. "
                 "Delete the folder and train it again."
             )
+    if "member_fingerprint" not in attrs:
+        raise EnsembleError(
+            f"{_short(folder)}/member.h5: no fingerprint. Delete the folder and train it again."
+        )
     return str(attrs["member_fingerprint"])
 
 
@@ -203,6 +208,18 @@ def _attrs(file: h5py.File) -> dict[str, Any]:
         if key in attrs:
             attrs[key] = json.loads(attrs[key])
     return attrs
+
+
+def read_recipe(folder: Path) -> dict[str, Any]:
+    """recipe.json of a run's fold. Raises EnsembleError when it is damaged or lacks a field."""
+    recipe = read_json(folder / "recipe.json")
+    absent = [key for key in _OF_A_RECIPE if key not in recipe]
+    if absent:
+        raise EnsembleError(
+            f"{folder / 'recipe.json'}: expected the fields {', '.join(_OF_A_RECIPE)}, "
+            f"got none for {', '.join(absent)}. Delete its folder and train it again."
+        )
+    return recipe
 
 
 def read_json(path: Path) -> dict[str, Any]:

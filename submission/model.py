@@ -14,8 +14,12 @@ views (flips and quarter turns). Images stream through in batches; each view's p
 added to one array, so memory does not grow with the number of members or views.
 """
 
+import contextlib
+import functools
 import json
+import operator
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import h5py
@@ -179,21 +183,22 @@ def _here() -> str:
     return os.path.dirname(os.path.abspath(globals().get("__file__", "model.py")))
 
 
-def _open(file_name: str, kind: str) -> h5py.File:
+@contextlib.contextmanager
+def _open(file_name: str, kind: str) -> Iterator[h5py.File]:
+    """The file, open while its arrays are read. Raises ValueError when it is not what it should."""
     if not os.path.isfile(file_name):
         raise ValueError(f"{file_name}: no such file. It must lie beside model.py.")
     try:
-        file = h5py.File(file_name, "r")
-    except OSError as error:
+        with h5py.File(file_name, "r") as file:
+            found, version = file.attrs.get("kind"), file.attrs.get("format", 0)
+            if found != kind or version > FORMAT:
+                raise ValueError(
+                    f"{file_name}: expected a {kind} of format {FORMAT} or older, "
+                    f"got {found} of format {version}."
+                )
+            yield file
+    except (OSError, KeyError, json.JSONDecodeError) as error:
         raise ValueError(f"{file_name}: damaged or truncated ({error}).") from None
-    found, version = file.attrs.get("kind"), file.attrs.get("format", 0)
-    if found != kind or version > FORMAT:
-        file.close()
-        raise ValueError(
-            f"{file_name}: expected a {kind} of format {FORMAT} or older, "
-            f"got {found} of format {version}."
-        )
-    return file
 
 
 def _float32(item: Any) -> np.ndarray:
@@ -358,7 +363,7 @@ OPS: dict[str, Any] = {
     "scale": _scale,
     "activation": _activation,
     "add": lambda *xs: tf.add_n(xs) if len(xs) > 2 else xs[0] + xs[1],
-    "multiply": lambda x, y: x * y,
+    "multiply": lambda *xs: functools.reduce(operator.mul, xs),
     "concatenate": lambda *xs, axis: tf.concat(xs, axis),
     "pad": lambda x, paddings: tf.pad(x, paddings),
     "pool": _pool,

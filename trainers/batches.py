@@ -51,8 +51,8 @@ def training_batches(
         x, y = augment(tf.gather(all_images, order), one_hot)
         return x, y, tf.linalg.matvec(y, weight_of)
 
-    # not from_generator: TensorFlow's makes glibc give every freed block back to the kernel
-    # (M_TRIM_THRESHOLD), and a training step on a CPU then takes more than twice as long
+    # Not from_generator: TensorFlow's makes glibc give every freed block back to the kernel
+    # (M_TRIM_THRESHOLD), which slows a training on a CPU down (`trainers.bench memory`).
     indices = tf.data.Dataset.counter(first_epoch).flat_map(orders)
     return indices.map(gather, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
 

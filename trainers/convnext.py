@@ -8,6 +8,7 @@ Source: Liu et al. 2022, arXiv:2201.03545.
 import keras
 from keras import layers
 
+from cells.errors import RecipeError
 from trainers.layers import DropPath, LayerScale
 from trainers.networks import drop_rates, head, own_field, resized
 from trainers.recipe import Recipe
@@ -19,9 +20,16 @@ IMAGENET_VARIANCE = (58.395**2, 57.12**2, 57.375**2)
 def build_convnext(recipe: Recipe, image_px: int, classes: int) -> keras.Model:
     """Images (n, image_px, image_px, 3), 0-255, to logits (n, classes).
 
-    recipe.widths, recipe.depths: channels and blocks of the stages.
+    recipe.widths, recipe.depths: channels and blocks of the stages. Raises RecipeError for images
+    so small that a stage would be left without a pixel.
     """
     scale = own_field(recipe, "layer_scale")
+    px, least = recipe.network_px or image_px, 2 ** (len(recipe.widths) + 1)
+    if px < least:
+        raise RecipeError(
+            f"{recipe.name}: network_px: expected {least} px or more, since each stage halves the "
+            f"image, got {px}. Enlarge it inside the network: --set network_px={least}."
+        )
     images = keras.Input((image_px, image_px, 3), name="images")
     name = recipe.name.replace("-", "_")
     x = resized(images, recipe, image_px)

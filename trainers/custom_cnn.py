@@ -40,7 +40,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "inner_fraction": 0.06,
         "ema_momentum": 0.99,
         "whole": {"epochs": 16, "peak_lr": 3e-3, "warmup_epochs": 1, "patience": 0},
-        "policy": UNMIXED,
+        "policy": UNMIXED.model_dump(),
     },
     "demo": {
         "widths": (16, 32, 64, 96),

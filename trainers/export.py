@@ -207,7 +207,25 @@ def _dense(layer: layers.Dense) -> list[Step]:
     return [("dense", arrays, {}), *_activation(layer.activation)]
 
 
+def _plain(layer: Any, **settings: Any) -> None:
+    """Raises ExportError unless the layer acts on the last axis and its settings are as given."""
+    axis = getattr(layer, "axis", -1)
+    last = (-1, len(layer.input.shape) - 1)
+    if any(each not in last for each in (axis if isinstance(axis, list | tuple) else (axis,))):
+        raise ExportError(f"{layer.name}: expected the last axis, got {axis}.")
+    for name, expected in settings.items():
+        if getattr(layer, name, expected) != expected:
+            found = getattr(layer, name)
+            raise ExportError(f"{layer.name}: {name}: expected {expected}, got {found}.")
+
+
+def _softmax(layer: layers.Softmax) -> list[Step]:
+    _plain(layer)
+    return [("softmax", {}, {})]
+
+
 def _layer_norm(layer: layers.LayerNormalization) -> list[Step]:
+    _plain(layer, rms_scaling=False)
     arrays = {}
     if layer.scale:
         arrays["gamma"] = np.asarray(layer.gamma)
@@ -217,6 +235,7 @@ def _layer_norm(layer: layers.LayerNormalization) -> list[Step]:
 
 
 def _batch_norm(layer: layers.BatchNormalization) -> list[Step]:
+    _plain(layer)
     arrays = {
         "mean": np.asarray(layer.moving_mean),
         "variance": np.asarray(layer.moving_variance),
@@ -229,6 +248,7 @@ def _batch_norm(layer: layers.BatchNormalization) -> list[Step]:
 
 
 def _normalization(layer: layers.Normalization) -> list[Step]:
+    _plain(layer, invert=False)
     deviation = np.maximum(np.sqrt(np.ravel(layer.variance)), keras.backend.epsilon())
     scale, mean = 1 / deviation, np.ravel(layer.mean)
     return [("scale", {"scale": scale, "shift": -mean * scale}, {})]
@@ -291,7 +311,7 @@ EXPRESS: dict[type, Callable[[Any], list[Step]]] = {
     layers.Reshape: lambda layer: [("reshape", {}, {"shape": list(layer.target_shape)})],
     layers.Resizing: _resizing,
     layers.SpatialDropout2D: _nothing,
-    layers.Softmax: lambda layer: [("softmax", {}, {})],
+    layers.Softmax: _softmax,
     layers.ZeroPadding2D: _padding,
     DropPath: _nothing,
     LayerScale: lambda layer: [("scale", {"scale": np.asarray(layer.gamma)}, {})],

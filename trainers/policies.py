@@ -30,4 +30,8 @@ STRONG = Policy(
 
 # For a training so short that it learns from every image a dozen times and overfits none: whole
 # images only, as the platform's are.
-UNMIXED: dict[str, dict[str, float]] = {"mixup": {"rate": 0.0}, "cutmix": {"rate": 0.0}}
+UNMIXED = STRONG.model_copy(
+    update={
+        name: getattr(STRONG, name).model_copy(update={"rate": 0.0}) for name in ("mixup", "cutmix")
+    }
+)

@@ -34,9 +34,10 @@ def file_name(name: str) -> str:
 
 
 def cached_file(name: str) -> Path:
-    """Where Keras keeps that file once it has been downloaded."""
-    home = os.environ.get("KERAS_HOME", os.path.join(os.path.expanduser("~"), ".keras"))
-    return Path(home) / "models" / file_name(name)
+    """Where Keras keeps that file once it has been downloaded; its rule, which it does not tell."""
+    home = os.path.expanduser("~")
+    own = os.path.join(home if os.access(home, os.W_OK) else "/tmp", ".keras")
+    return Path(os.environ.get("KERAS_HOME", own)) / "models" / file_name(name)
 
 
 def resolve(name: str, given: Path | None) -> Path:
@@ -67,6 +68,11 @@ def resolve(name: str, given: Path | None) -> Path:
             f"({type(error).__name__}). Put Keras's {file_name(name)} into {path.parent}, or pass "
             "--weights FILE, or train from scratch with --set weights=none."
         ) from None
+    if not path.is_file():
+        raise WeightsError(
+            f"{name}: Keras downloaded its ImageNet weights, but not to {path}. "
+            f"Pass --weights FILE, its {file_name(name)}."
+        )
     return path
 
 

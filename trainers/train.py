@@ -1,5 +1,6 @@
 """One run from recipe to DONE: build, fit, export, predict, report."""
 
+import json
 import time
 from pathlib import Path
 from types import ModuleType
@@ -76,7 +77,7 @@ def train_run(
     if finished is not None:
         progress.say(f"{run.run} fold {run.fold}: finished before")
         (run.folder / "checkpoint.h5").unlink(missing_ok=True)
-        if not (run.folder / "report.json").is_file():
+        if not _is_whole(run.folder / "report.json"):
             _report(run, dataset, progress)
         return finished
     run.folder.mkdir(parents=True, exist_ok=True)
@@ -188,6 +189,15 @@ def _finish(
     write_json(run.folder / "DONE", summary)
     (run.folder / "checkpoint.h5").unlink(missing_ok=True)
     return summary
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a JSON file is there and can be read."""
+    try:
+        json.loads(path.read_text())
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def _report(run: Run, dataset: Dataset, progress: TrainProgress) -> dict[str, Any]:

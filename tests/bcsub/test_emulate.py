@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import h5py
@@ -16,7 +17,7 @@ import typer
 from typer.testing import CliRunner
 
 from bcsub.emulate import emulate, pack
-from cells.competition import Competition
+from cells.competition import Competition, Platform
 from cells.dataset import write_dataset
 
 app = typer.Typer(pretty_exceptions_enable=False)
@@ -55,7 +56,13 @@ def root(tmp_path: Path) -> Path:
     shifted = [*clean[:10], 0, 1]
     write_dataset(
         tmp_path / "work" / "dataset.h5",
-        Competition(name="colours", title="", classes=("red", "green", "blue"), image_px=16),
+        Competition(
+            name="colours",
+            title="",
+            classes=("red", "green", "blue"),
+            image_px=16,
+            platform=Platform(tensorflow="2.17.0"),
+        ),
         "f" * 16,
         2,
         ("noise",),
@@ -203,6 +210,7 @@ def test_people_read_a_panel(root):
     assert "s per 1,000 images" in words
     assert "peak memory" in words
     assert "isolation no network" in words
+    assert f"tensorflow {version('tensorflow')} here, 2.17.0 on the platform" in words
     assert "blue 2 1.000 0.500 0.667" in words
     (root / "submission" / "model.py").write_text("1 / 0  # [bold]")
     packed(root, "--name", "mine", "--force")

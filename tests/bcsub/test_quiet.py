@@ -33,3 +33,15 @@ def test_what_the_import_says_is_shown_only_when_it_fails(tmp_path, last_line, e
         [sys.executable, "-c", CALL], env=paths, capture_output=True, text=True, check=True
     )
     assert done.stderr == expected
+
+
+def test_freed_memory_stays_with_the_process_unless_the_user_says_otherwise(tmp_path):
+    (tmp_path / "tensorflow.py").write_text(
+        "import os\nprint(os.environ['TF_CPU_ALLOCATOR_USE_BFC'])\n"
+    )
+    paths = {"PYTHONPATH": f"{tmp_path}:{REPOSITORY}"}
+    for given, expected in (({}, "true"), ({"TF_CPU_ALLOCATOR_USE_BFC": "false"}, "false")):
+        done = subprocess.run(
+            [sys.executable, "-c", CALL], env=paths | given, capture_output=True, check=True
+        )
+        assert done.stdout.decode().strip() == expected

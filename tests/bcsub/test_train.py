@@ -195,7 +195,8 @@ def test_predict_on_what_is_no_run(root):
 
 
 def test_all_takes_the_members_that_have_the_preset(root, asked):
-    result = run("train", "--all", "--preset", "cpu", "--root", root)
+    enlarged = ("--set", "network_px=32")  # the dataset's images are of 16 px
+    result = run("train", "--all", "--preset", "cpu", *enlarged, "--root", root)
     assert result.exit_code == 0, result.output
     assert [made.name for made, _ in asked] == ["custom-cnn", "convnext-atto"]
     assert {made.preset for made, _ in asked} == {"cpu"}
@@ -223,7 +224,7 @@ def test_options_reach_the_runs(root, asked):
     result = run(
         *("train", "convnext-atto", "custom-cnn", "--preset", "demo", "--folds", 3),
         *("--seed", 5, "--tag", "my-word", "--set", "dropout=.125", "--set", "batch=9"),
-        *("--root", root),
+        *("--set", "network_px=32", "--root", root),
     )
     assert result.exit_code == 0, result.output
     names = [(made.name, made.fold) for made, _ in asked]
@@ -290,6 +291,15 @@ def test_a_run_that_goes_on_needs_no_pretrained_file(root, asked, monkeypatch):
     monkeypatch.setattr(training, "resolve", resolve)
     (made.folder / "checkpoint.h5").touch()
     assert run(*command).exit_code == 0
+
+
+def test_images_too_small_for_a_network_are_said_before_it_trains(root, asked):
+    line = refusal("train", "convnext-atto", "--preset", "cpu", "--root", root)
+    assert line == (
+        "convnext-atto: network_px: expected 32 px or more, since each stage halves the image, "
+        "got 16. Enlarge it inside the network: --set network_px=32."
+    )
+    assert asked == []
 
 
 def test_what_one_member_cannot_use_is_said_before_the_first_trains(root, asked):

@@ -3,6 +3,7 @@ import time
 import numpy as np
 import pytest
 
+from cells.augment import Policy
 from cells.drawn_cells import draw_cells
 from cells.shift import FAMILIES, SEVERITIES, UNSEEN, apply, corrupt, shift_images
 
@@ -30,6 +31,8 @@ def test_there_are_enough_families_and_two_are_unseen():
     assert len(FAMILIES) >= 8
     assert UNSEEN == ("elastic", "jpeg")
     assert set(UNSEEN) <= set(FAMILIES)
+    layers = " ".join(Policy.model_fields)
+    assert not [name for name in UNSEEN if name in layers]
 
 
 @pytest.mark.parametrize("name", FAMILIES)

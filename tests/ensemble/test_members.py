@@ -157,9 +157,29 @@ def test_a_member_for_other_classes_is_an_error(root):
     )
 
 
-def test_a_missing_member_is_an_error(root):
+def test_a_run_without_its_member_counts_as_unfinished(root):
     (root.run("cnn-cpu") / "member.h5").unlink()
+    with pytest.raises(EnsembleError, match=r"expected finished runs of dataset data-one, got no"):
+        find(root)
+
+
+def test_a_damaged_member_is_an_error(root):
+    (root.run("cnn-cpu") / "member.h5").write_bytes(b"x")
     with pytest.raises(EnsembleError, match=r"cnn-cpu/fold-0/member.h5: missing or damaged"):
+        find(root)
+
+
+def test_a_recipe_that_lacks_a_field_is_an_error(root):
+    (root.run("cnn-cpu") / "recipe.json").write_text('{"name": "cnn", "preset": "cpu"}')
+    with pytest.raises(EnsembleError, match=r"recipe\.json: .* got none for fold, data_finger"):
+        find(root)
+
+
+def test_a_member_without_a_fingerprint_is_an_error(root):
+    folder = root.run("cnn-cpu")
+    with h5py.File(folder / "member.h5", "r+") as file:
+        del file.attrs["member_fingerprint"]
+    with pytest.raises(EnsembleError, match=r"member\.h5: no fingerprint"):
         find(root)
 
 

@@ -1,6 +1,7 @@
 """What the exporter refuses, and what vanishes on the way."""
 
 from pathlib import Path
+from typing import Any
 
 import h5py
 import keras
@@ -89,6 +90,21 @@ def test_another_weight_is_another_fingerprint(tmp_path: Path) -> None:
     before = write_member(tmp_path / "member.h5", net, ATTRS)
     net.layers[-1].bias.assign([1.0, 2.0])
     assert write_member(tmp_path / "member.h5", net, ATTRS) != before
+
+
+@pytest.mark.parametrize(
+    ("layer", "text"),
+    [
+        (layers.LayerNormalization(axis=1), r"expected the last axis, got \[?1"),
+        (layers.BatchNormalization(axis=1), "expected the last axis, got 1"),
+        (layers.Normalization(axis=1, mean=0.0, variance=1.0), "expected the last axis"),
+        (layers.Normalization(mean=0.0, variance=1.0, invert=True), "invert: expected False"),
+        (layers.Softmax(axis=1), "expected the last axis, got 1"),
+    ],
+)
+def test_another_axis_is_refused_and_not_exported_wrong(layer: Any, text: str) -> None:
+    with pytest.raises(ExportError, match=text):
+        to_program(network(layer))
 
 
 def test_only_a_plain_relu_is_expressed() -> None:

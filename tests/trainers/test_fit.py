@@ -277,8 +277,8 @@ def test_a_training_that_diverges_says_so_and_keeps_the_last_good_epoch(tmp_path
     with pytest.raises(RunError) as error:
         trained(network, wild, tmp_path, progress)
     assert str(error.value) == (
-        f"{tmp_path}: phase whole, epoch 2: expected a loss, got NaN or infinity at learning rate "
-        "0.075. The training diverged: try --set whole.peak_lr=0.1."
+        f"{tmp_path}: phase whole, epoch 2: expected numbers, got NaN or infinity at learning rate "
+        "0.075. The training diverged: train toy alone, with --set whole.peak_lr=0.1."
     )
     assert checkpoint.load_state(tmp_path / "checkpoint.h5").epoch == 1
 

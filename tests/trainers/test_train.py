@@ -162,10 +162,13 @@ def test_the_checkpoint_goes_after_done_is_there(finished, dataset, told, tmp_pa
     assert not (run.folder / "checkpoint.h5").exists()
 
 
-def test_a_lost_report_is_made_again_without_training(finished, dataset, told, tmp_path):
+@pytest.mark.parametrize("content", [None, "{"], ids=["lost", "damaged"])
+def test_such_a_report_is_made_again_without_training(finished, dataset, told, tmp_path, content):
     run = replace(finished.run, runs=tmp_path)
     shutil.copytree(finished.run.folder, run.folder)
     (run.folder / "report.json").unlink()
+    if content:
+        (run.folder / "report.json").write_text(content)
     progress = told()
     train_run(run, dataset, progress)
     assert progress.steps == []

@@ -1,0 +1,40 @@
+import os
+
+import pytest
+from keras.src.applications.convnext import ConvNeXt
+
+from trainers import bench, convnext_small
+from trainers.recipe import overridden
+
+SHAPE = {"depths": [1, 1, 1, 1], "projection_dims": [4, 6, 8, 10]}
+
+
+def test_each_table_has_a_process_of_its_own_with_the_memory_it_asks_for(monkeypatch):
+    monkeypatch.setenv(bench.KEEP, "as it was")
+    assert bench.alone(True, os.getenv, bench.KEEP) == "true"
+    assert bench.alone(False, os.getenv, bench.KEEP) == "false"
+    assert bench.alone(False, os.getpid) != os.getpid()
+
+
+def test_a_rate_is_the_median_after_a_call_to_warm_up(monkeypatch):
+    times = iter([0, 1, 10, 12, 20, 24])  # of three calls that take 1, 2 and 4 s
+    monkeypatch.setattr(bench.time, "perf_counter", lambda: next(times))
+    calls = []
+    assert bench.rate(lambda: calls.append(1), 8, 3) == 4.0
+    assert len(calls) == 4
+
+
+def test_inference_is_compared_with_the_stock_network(monkeypatch):
+    def stock(name):
+        fixed = {"include_top": False, "weights": None, "pooling": "avg"}
+        return ConvNeXt(**SHAPE, **fixed, input_shape=(96, 96, 3), name="convnext_small")
+
+    small = ["network_px=none", "drop_path=0", "dropout=0", "widths=4,6,8,10", "depths=1,1,1,1"]
+    monkeypatch.setattr(bench, "stock_network", stock)
+    monkeypatch.setattr(bench, "bare", lambda name: overridden(convnext_small.RECIPE, small))
+    table = bench.inference(["convnext-small"], 1)
+    name, *rates, ours, runtime = [next(iter(column.cells)) for column in table.columns]
+    assert name == "convnext-small"
+    keras_rate, *others = map(float, rates)
+    for found, ratio in zip(others, (ours, runtime), strict=True):
+        assert float(ratio.removesuffix("x")) == pytest.approx(found / keras_rate, abs=0.06)
