@@ -57,8 +57,8 @@ def _show_prepared(console: Console, result: dict[str, Any]) -> None:
     table.add_row("test part", f"{result['test']:,}")
     console.print(table)
     console.print(
-        f"{result['dataset']} ({result['folds']} folds, {result['seconds']:.1f} s); "
-        "pictures and CSV beside it in prepare/",
+        f"{result['dataset']} ({result['folds']} folds; {result['seconds']:.1f} s, shifting "
+        f"{result['shift_images_per_s']:,} images/s); pictures and CSV beside it in prepare/",
         highlight=False,
         soft_wrap=True,
     )

@@ -43,7 +43,7 @@ def prepare(
     same settings, nothing is done and the stored summary returned, unless `force`.
     report: gets one line a step.
     Returns the summary: rows, kept, dropped {copy, joke}, near_copies (kept rows that share a
-    group), test, folds, classes {name: kept}, seconds, dataset, fingerprint.
+    group), test, folds, classes {name: kept}, seconds, shift_images_per_s, dataset, fingerprint.
     Raises ArchiveError or DatasetError.
     """
     started = time.perf_counter()
@@ -64,7 +64,9 @@ def prepare(
     part, fold = split(given.labels, found.group, found.kept, folds, generator)
 
     report(f"corrupting a copy of each of {len(found.kept):,} images")
+    began = time.perf_counter()
     shifted, family, severity = _shift(given.images, part, fold, seed)
+    shift_images_per_s = len(found.kept) / (time.perf_counter() - began)
     report("pictures and tables")
     _write_pictures(work / "prepare", given, found, competition)
     report(f"writing {work / 'dataset.h5'}")
@@ -92,6 +94,7 @@ def prepare(
         "folds": folds,
         "dataset": str(work / "dataset.h5"),
         "fingerprint": identity,
+        "shift_images_per_s": round(shift_images_per_s),
         "seconds": round(time.perf_counter() - started, 2),
     }
     write_json(work / "prepare" / "summary.json", summary)
@@ -117,6 +120,7 @@ def _already(work: Path, competition: Competition, identity: str) -> dict[str, A
     except (OSError, ValueError, DatasetError):
         return None
     same = summary.get("fingerprint") == dataset.fingerprint == identity
+    same &= "shift_images_per_s" in summary  # not so before that was measured
     whole = all((work / "prepare" / name).is_file() for name in PRODUCTS)
     if not (same and whole and dataset.competition == competition):
         return None

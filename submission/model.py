@@ -95,7 +95,9 @@ class Network:
         self._steps, self._weights = _fold(program["ops"], arrays, program["logits"])
         self._logits_at, self._output_at = program["logits"], program["output"]
         shape = (None, self.image_px, self.image_px, 3)
-        self._run = tf.function(self._forward, input_signature=[tf.TensorSpec(shape, tf.float32)])
+        signature = [tf.TensorSpec(shape, tf.float32)]
+        # no autograph: it reads this file again, which may lie where no source can be read
+        self._run = tf.function(self._forward, input_signature=signature, autograph=False)
 
     def probs(self, images: np.ndarray, view: str = "identity") -> np.ndarray:
         """Probabilities of images (n, px, px, 3), 0-255, seen as `view`: (n, classes) float32."""
