@@ -13,7 +13,7 @@ from keras import layers
 
 from trainers.layers import DropPath
 from trainers.networks import drop_rates, head, own_field, resized
-from trainers.policies import STRONG, UNMIXED
+from trainers.policies import BRIEF, STRONG
 from trainers.recipe import Phase, Recipe
 
 RECIPE = Recipe(
@@ -32,15 +32,16 @@ RECIPE = Recipe(
 
 PRESETS: dict[str, dict[str, Any]] = {
     "full": {},
-    "cpu": {
+    "cpu": {  # fewer pixels, and for the same time more epochs
+        "network_px": 72,
         "widths": (32, 64, 128, 256),
         "depths": (0, 1, 1, 1),
         "dropout": 0.0,
         "batch": 64,
         "inner_fraction": 0.06,
         "ema_momentum": 0.99,
-        "whole": {"epochs": 16, "peak_lr": 3e-3, "warmup_epochs": 1, "patience": 0},
-        "policy": UNMIXED.model_dump(),
+        "whole": {"epochs": 27, "peak_lr": 3e-3, "warmup_epochs": 1, "patience": 0},
+        "policy": BRIEF.model_dump(),
     },
     "demo": {
         "widths": (16, 32, 64, 96),
@@ -49,6 +50,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "batch": 32,
         "ema_momentum": 0.95,
         "whole": {"epochs": 8, "peak_lr": 4e-3, "warmup_epochs": 0.5, "patience": 0},
+        "policy": BRIEF.model_dump(),
     },
 }
 

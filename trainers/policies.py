@@ -28,10 +28,19 @@ STRONG = Policy(
     cutmix=Dose(rate=0.1, strength=1.0),
 )
 
-# For a training so short that it learns from every image a dozen times and overfits none: whole
-# images only, as the platform's are.
-UNMIXED = STRONG.model_copy(
-    update={
-        name: getattr(STRONG, name).model_copy(update={"rate": 0.0}) for name in ("mixup", "cutmix")
-    }
-)
+
+def rarer(policy: Policy, **factors: float) -> Policy:
+    """The policy with the rate of each named augmentation multiplied; `rest` is all the others'."""
+    rest = factors.pop("rest", 1.0)
+    doses = {name: dose for name, dose in policy if isinstance(dose, Dose)}
+    rates = {name: dose.rate * factors.pop(name, rest) for name, dose in doses.items()}
+    if factors:
+        raise TypeError(f"no augmentation of the name {', '.join(factors)}")
+    return policy.model_copy(
+        update={name: dose.model_copy(update={"rate": rates[name]}) for name, dose in doses.items()}
+    )
+
+
+# For a training so short that it learns from every image two or three dozen times and overfits
+# none: fewer changes an image, and whole images only, as the platform's are.
+BRIEF = rarer(STRONG, mixup=0, cutmix=0, rest=0.7)
