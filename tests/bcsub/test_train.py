@@ -294,7 +294,8 @@ def test_a_run_that_goes_on_needs_no_pretrained_file(root, asked, monkeypatch):
 
 
 def test_images_too_small_for_a_network_are_said_before_it_trains(root, asked):
-    line = refusal("train", "convnext-atto", "--preset", "cpu", "--root", root)
+    own = ("--preset", "cpu", "--set", "network_px=none")
+    line = refusal("train", "convnext-atto", *own, "--root", root)
     assert line == (
         "convnext-atto: network_px: expected 32 px or more, since each stage halves the image, "
         "got 16. Enlarge it inside the network: --set network_px=32."
