@@ -103,4 +103,4 @@ def test_draw_never_replaces_a_file_unasked(drawn, tmp_path):
 def test_an_unknown_competition(tmp_path):
     result = run("draw", tmp_path / "t.npz", "--competition", "an2dl1999", "--json")
     assert result.returncode == 1
-    assert json.loads(result.stdout)["error"].startswith("competition: expected one of an2dl2023")
+    assert json.loads(result.stdout)["error"].startswith("--competition: expected one of an2dl2023")

@@ -98,6 +98,7 @@ def finished(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Simp
         name="custom-cnn",
         widths=(4, 6),
         depths=(0, 1),
+        norm_momentum=0.99,
         batch=16,
         inner_fraction=0.2,
         ema_momentum=0.5,
