@@ -13,7 +13,8 @@ def import_tensorflow() -> None:
     """
     if "tensorflow" in sys.modules:
         return
-    # Freed memory stays with the process; page faults slow training down (`trainers.bench memory`).
+    # TensorFlow's own allocator: no from_generator anywhere then slows training down, by making
+    # glibc give every freed block back (`python -m trainers.bench memory`).
     os.environ.setdefault("TF_CPU_ALLOCATOR_USE_BFC", "true")
     sys.stderr.flush()
     terminal = os.dup(2)
