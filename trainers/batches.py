@@ -57,6 +57,17 @@ def training_batches(
     return indices.map(gather, num_parallel_calls=tf.data.AUTOTUNE).prefetch(2)
 
 
+def in_parts(batches: tf.data.Dataset, batch: int, parts: int) -> tf.data.Dataset:
+    """Each batch of `batch` as `parts` equal ones, in order; `parts` must divide it."""
+    if parts == 1:
+        return batches
+
+    def cut(*arrays: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return tuple(tf.reshape(a, (parts, batch // parts, *a.shape[1:])) for a in arrays)
+
+    return batches.map(cut).unbatch()
+
+
 def plain_batches(images: np.ndarray, batch: int) -> tf.data.Dataset:
     """Batches of images (n, px, px, 3) as they are, float32."""
     return (

@@ -32,7 +32,7 @@ from trainers.batches import training_batches
 from trainers.catalog import member
 from trainers.convnext import copy_stock_weights
 from trainers.export import write_member
-from trainers.fit import compile_network
+from trainers.objective import compile_network
 from trainers.pretrained import STOCK, stock_network
 from trainers.recipe import Recipe, overridden, with_preset
 

@@ -24,6 +24,13 @@ def precision(recipe: Recipe) -> str:
     return "mixed_bfloat16" if major >= 8 else "mixed_float16"
 
 
+def out_of_memory(error: Exception) -> bool:
+    """Whether a training step failed for want of memory, on whatever backend."""
+    if isinstance(error, MemoryError | tf.errors.ResourceExhaustedError):
+        return True
+    return "RESOURCE_EXHAUSTED" in str(error)  # JAX's and XLA's own classes differ by version
+
+
 def multiply_adds(network: keras.Model) -> int:
     """Multiply-adds of one image through a network of convolutions and dense layers."""
     total = 0

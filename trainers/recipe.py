@@ -22,25 +22,51 @@ from cells.errors import RecipeError
 class Phase(BaseModel):
     """One phase of fine-tuning.
 
-    epochs: at most. peak_lr: after warm-up. schedule: cosine to 0 over the epochs, or plateau,
-    which divides the rate by 5 after half the patience without a better inner score.
+    epochs: at most. peak_lr: reached after warmup_epochs (fractions count), from 0 linearly.
+    schedule: cosine down to final_lr at the last epoch; exponential, times `decay` an epoch and
+    never below final_lr; plateau, times plateau_factor after every plateau_patience epochs without
+    a better inner score.
     patience: epochs without a better inner score before the phase ends; 0: never.
-    trainable_fraction: of the backbone's layers, counted from the last; the head always trains.
+    trainable_fraction: of the backbone's layers, counted from the last; trainable_layers counts
+    them instead. The head always trains.
+    stages: staged unfreezing; the phase is cut into so many parts, and of the layers that may train
+    the last 1/stages do in the first part, all in the last. Patience counts in the last part only,
+    and each part begins with fresh moments of the optimiser.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     epochs: int = Field(ge=1)
     peak_lr: float = Field(gt=0)
-    schedule: Literal["cosine", "plateau"] = "cosine"
+    final_lr: float = Field(0.0, ge=0)
+    schedule: Literal["cosine", "exponential", "plateau"] = "cosine"
+    decay: float = Field(0.9, gt=0, le=1)
+    plateau_factor: float = Field(0.2, gt=0, lt=1)
+    plateau_patience: int = Field(4, ge=1)
     warmup_epochs: float = Field(0.0, ge=0)
     patience: int = Field(0, ge=0)
     trainable_fraction: float = Field(1.0, ge=0, le=1)
+    trainable_layers: int | None = Field(None, ge=0)
+    stages: int = Field(1, ge=1)
+
+    @field_validator("trainable_layers", mode="before")
+    @classmethod
+    def _absent(cls, value: Any) -> Any:
+        return None if value == "none" else value
 
     @model_validator(mode="after")
-    def _patient(self) -> "Phase":
-        if self.schedule == "plateau" and not self.patience:
-            raise ValueError("schedule plateau: expected a patience of at least 1, got 0")
+    def _fits(self) -> "Phase":
+        if self.final_lr > self.peak_lr:
+            raise ValueError(
+                f"final_lr: expected at most peak_lr, {self.peak_lr:g}, got {self.final_lr:g}"
+            )
+        if self.stages > self.epochs:
+            raise ValueError(f"stages: expected at most {self.epochs} epochs, got {self.stages}")
+        if self.trainable_layers is not None and self.trainable_fraction != 1:
+            raise ValueError(
+                "trainable_layers and trainable_fraction: expected one of them, got "
+                f"{self.trainable_layers} and {self.trainable_fraction:g}"
+            )
         return self
 
 
@@ -62,8 +88,11 @@ class Recipe(BaseModel):
     l1: float = Field(0.0, ge=0)  # on the head's kernels
     l2: float = Field(0.0, ge=0)
     batch: int = Field(64, ge=2)
-    weight_decay: float = Field(0.0, ge=0)  # AdamW's; norms and biases are exempt
-    clip_norm: float = Field(1.0, gt=0)  # global norm of the gradient
+    optimizer: Literal["adam", "nadam", "adamw", "lion"] = "adamw"
+    betas: tuple[float, ...] = ()  # of the optimiser's moving averages; (): Keras's own
+    weight_decay: float = Field(0.0, ge=0)  # decoupled; norms and biases are exempt
+    clip_norm: float | None = Field(1.0, gt=0)  # global norm of the gradient; None: not clipped
+    focal_gamma: float = Field(0.0, ge=0)  # focal loss; 0: cross-entropy
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     class_weights: bool = True  # inverse frequency, square root taken, mean 1 over the images
     ema_momentum: float = Field(0.99, ge=0, lt=1)  # moving average of weights per step; 0: off
@@ -73,7 +102,9 @@ class Recipe(BaseModel):
     policy: Policy = Policy()
     inner_fraction: float = Field(0.1, gt=0, lt=0.5)  # of the training rows, watched while training
 
-    @field_validator("network_px", "head", "layer_scale", "norm_momentum", mode="before")
+    @field_validator(
+        "network_px", "head", "layer_scale", "norm_momentum", "clip_norm", mode="before"
+    )
     @classmethod
     def _absent(cls, value: Any) -> Any:
         return None if value == "none" else value
@@ -85,6 +116,17 @@ class Recipe(BaseModel):
                 "widths and depths: expected one of each per stage, "
                 f"got {len(self.widths)} and {len(self.depths)}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _optimizer_fits(self) -> "Recipe":
+        if self.optimizer == "adam" and self.weight_decay:
+            raise ValueError(
+                f"weight_decay: expected 0 with optimizer=adam, got {self.weight_decay:g}; "
+                "Adam with decoupled weight decay is optimizer=adamw"
+            )
+        if self.betas and not (len(self.betas) == 2 and all(0 <= beta < 1 for beta in self.betas)):
+            raise ValueError(f"betas: expected two numbers from 0 to below 1, got {self.betas}")
         return self
 
 

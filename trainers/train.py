@@ -4,7 +4,7 @@ import json
 import time
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any
 
 import keras
 import numpy as np
@@ -18,19 +18,13 @@ from trainers import devices
 from trainers.batches import training_batches
 from trainers.catalog import member
 from trainers.export import write_member
-from trainers.fit import Progress, TrainingData, fit
+from trainers.fit import fit
+from trainers.keeper import Progress, TrainingData
 from trainers.predict import predict_run
 from trainers.pretrained import load_pretrained, resolve
 from trainers.recipe import Recipe
 from trainers.report import draw_curves, per_class
 from trainers.runs import Run, done
-
-
-class TrainProgress(Progress, Protocol):
-    """What `train_run` tells besides steps and epochs."""
-
-    def say(self, text: str) -> None:
-        """One line about what is being done now."""
 
 
 def build_network(
@@ -67,7 +61,7 @@ def check_recipe(recipe: Recipe, image_px: int, classes: int) -> None:
 
 
 def train_run(
-    run: Run, dataset: Dataset, progress: TrainProgress, weights_file: Path | None = None
+    run: Run, dataset: Dataset, progress: Progress, weights_file: Path | None = None
 ) -> dict[str, Any]:
     """Train one fold of one run, or go on where it was interrupted; returns what DONE says.
 
@@ -155,7 +149,7 @@ def _finish(
     dataset: Dataset,
     network: keras.Model,
     history: list[dict[str, Any]],
-    progress: TrainProgress,
+    progress: Progress,
 ) -> dict[str, Any]:
     """Export, predict, report; then DONE, and only then the checkpoint goes."""
     started = time.perf_counter()
@@ -200,7 +194,7 @@ def _is_whole(path: Path) -> bool:
     return True
 
 
-def _report(run: Run, dataset: Dataset, progress: TrainProgress) -> dict[str, Any]:
+def _report(run: Run, dataset: Dataset, progress: Progress) -> dict[str, Any]:
     """Predictions of a trained member, and report.json: its scores by class."""
     held_out = predict_run(run.folder, dataset, progress.say)
     report = {

@@ -6,8 +6,8 @@ from cells.errors import RecipeError
 from submission.model import read_member
 from trainers.catalog import MEMBERS, member, members_with
 from trainers.export import write_member
-from trainers.fit import compile_network, set_trainable
 from trainers.layers import DropPath, LayerScale
+from trainers.objective import compile_network, set_trainable
 from trainers.recipe import Recipe, with_preset
 
 CLASSES = ("a", "b", "c")
@@ -59,7 +59,7 @@ def test_a_training_step_and_the_exported_member_gives_the_same_numbers(name, tm
     assert network.input_shape == (None, PX, PX, 3)
     assert network.output_shape == (None, 3)
 
-    set_trainable(network, recipe.whole.trainable_fraction)
+    set_trainable(network, recipe.whole)
     compile_network(network, recipe)
     network.run_eagerly = True  # one step is not worth a graph
     network.optimizer.learning_rate.assign(1e-3)

@@ -115,7 +115,7 @@ def test_a_damaged_file_says_what_to_do(saved, damage):
             if damage == "no JSON":
                 file["state"] = "{"
             elif damage == "other fields":
-                file["state"] = '{"stage": 1}'
+                file["state"] = '{"step": 1}'
     with pytest.raises(RunError) as error:
         load_state(path)
     assert str(error.value).startswith(f"{path}: damaged (")

@@ -12,7 +12,7 @@ from tests.submission.conftest import shake
 from trainers.catalog import MEMBERS
 from trainers.convnext import copy_stock_weights
 from trainers.export import write_member
-from trainers.fit import compile_network
+from trainers.objective import compile_network
 from trainers.pretrained import STOCK, load_pretrained, resolve, stock_network
 from trainers.recipe import overridden
 

@@ -1,16 +1,19 @@
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
 from cells.augment import Policy
 from cells.errors import RunError
-from trainers import checkpoint, devices, fit
-from trainers.fit import TrainingData, compile_network, phases, set_trainable
+from trainers import checkpoint, devices, fit, keeper
+from trainers.fit import phases
+from trainers.keeper import TrainingData
 from trainers.networks import head
 from trainers.recipe import Phase, Recipe
 from trainers.train import build_network
@@ -106,12 +109,12 @@ def scripted(monkeypatch, losses: list[tuple[float, float]], seen: list | None =
     """Let epoch after epoch score these (clean, shifted) inner losses, whatever was learnt."""
     coming = [loss for pair in losses for loss in pair]
 
-    def score(network, images, labels):
+    def score(network, images, labels, batch):
         if seen is not None:
             seen.append((network.get_weights(), images, labels))
         return coming.pop(0), 0.5
 
-    monkeypatch.setattr(fit, "score", score)
+    monkeypatch.setattr(keeper, "score", score)
 
 
 # ---- phases --------------------------------------------------------------------------------------
@@ -146,18 +149,6 @@ def test_nothing_pretrained_has_no_first_phase():
     ]
 
 
-@pytest.mark.parametrize(
-    ("fraction", "free"),
-    [(0, []), (0.2, ["conv2"]), (0.5, ["conv1", "norm1", "conv2"]), (1, BACKBONE)],
-)
-def test_the_fraction_counts_layers_with_weights_from_the_last(fraction, free):
-    network = network_for(recipe(head_units=(4,)))
-    set_trainable(network, 0.0)
-    set_trainable(network, fraction)  # also thaws what was frozen
-    training = {weight.path.split("/")[0] for weight in network.trainable_weights}
-    assert training == {*free, *HEAD}
-
-
 def test_the_learning_rate_is_set_before_each_step(tmp_path, told):
     phase = Phase(epochs=2, peak_lr=0.8, warmup_epochs=1)
     network = bare_network(recipe())
@@ -189,7 +180,7 @@ def test_progress_is_told_every_step_and_every_epoch(tmp_path, told):
 def test_score_is_log_loss_and_accuracy():
     network = bare_network(recipe())
     network.get_layer("head_logits").set_weights([np.zeros((3, 3)), np.log([0.5, 0.3, 0.2])])
-    loss, accuracy = fit.score(network, DATA.images[:4], np.array([0, 0, 1, 2]))
+    loss, accuracy = keeper.score(network, DATA.images[:4], np.array([0, 0, 1, 2]))
     expected = -(2 * np.log(0.5) + np.log(0.3) + np.log(0.2)) / 4
     assert loss == pytest.approx(expected, abs=1e-6)
     assert accuracy == 0.5
@@ -218,7 +209,7 @@ def test_early_stopping_watches_both_versions_and_restores_the_best(tmp_path, to
 
 def test_the_plateau_reduces_the_rate(tmp_path, told, monkeypatch):
     scripted(monkeypatch, [(1.0, 1.0)] * 4)
-    phase = Phase(epochs=4, peak_lr=0.01, schedule="plateau", patience=4)
+    phase = Phase(epochs=4, peak_lr=0.01, schedule="plateau", plateau_patience=2)
     plateau = recipe(whole=phase)
     history = trained(bare_network(plateau), plateau, tmp_path, told())
     rates = [row["learning_rate"] for row in history]
@@ -305,7 +296,9 @@ LONG = recipe(
     batch=8,
     weight_decay=0.1,
     head=Phase(epochs=2, peak_lr=0.05, warmup_epochs=1),
-    whole=Phase(epochs=3, peak_lr=0.02, schedule="plateau", patience=2, trainable_fraction=0.5),
+    whole=Phase(
+        epochs=3, peak_lr=0.02, schedule="plateau", plateau_patience=1, trainable_fraction=0.5
+    ),
 )
 
 
@@ -343,6 +336,122 @@ def test_an_interrupted_training_goes_on_as_if_nothing_had_been(tmp_path, told):
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
 
+def test_a_training_killed_in_its_first_epoch_keeps_what_it_began_with(tmp_path, told):
+    progress = told()
+    progress.step = lambda *where: (_ for _ in ()).throw(KeyboardInterrupt)
+    first = network_for(LONG, seed=5, build=build_small)
+    begun = first.get_layer("conv0").get_weights()
+    with pytest.raises(KeyboardInterrupt):
+        trained(first, LONG, tmp_path, progress)
+    second = network_for(LONG, seed=6, build=build_small)
+    stop = told(interrupt_after=1)  # the backbone is frozen in the first phase
+    with pytest.raises(KeyboardInterrupt):
+        trained(second, LONG, tmp_path, stop)
+    for found, expected in zip(second.get_layer("conv0").get_weights(), begun, strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+# ---- staged unfreezing ---------------------------------------------------------------------------
+
+
+def test_layers_thaw_stage_by_stage_and_a_resume_falls_into_the_right_one(tmp_path, told):
+    staged = recipe(whole=Phase(epochs=3, peak_lr=0.01, stages=3, trainable_layers=3))
+    network = network_for(staged)
+    weights = [by_layer(network)]
+    progress = told(interrupt_after=2)
+
+    def keep(row):
+        weights.append(by_layer(network))
+        told.epoch(progress, row)
+
+    progress.epoch = keep
+    with pytest.raises(KeyboardInterrupt):
+        trained(network, staged, tmp_path, progress)
+    network = network_for(staged, seed=9)
+    progress = told()
+    progress.epoch = lambda row: weights.append(by_layer(network))
+    trained(network, staged, tmp_path, progress)
+    thawed = [changed(before, after) for before, after in pairwise(weights)]
+    last = ["head_logits"]
+    assert thawed == [
+        ["conv2", *last],
+        ["norm1", "conv2", *last],
+        ["conv1", "norm1", "conv2", *last],
+    ]
+
+
+# ---- out of memory -------------------------------------------------------------------------------
+
+
+class Small(layers.Layer):
+    """A machine that has room for so many images at a time."""
+
+    def __init__(self, room: int) -> None:
+        super().__init__()
+        self.room = room
+
+    def call(self, x, training=False):
+        if training and x.shape[0] is not None and x.shape[0] > self.room:
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+        return x
+
+
+def network_in(room: int, recipe: Recipe) -> keras.Model:
+    keras.utils.set_random_seed(0)
+    images = keras.Input((8, 8, 3))
+    x = Small(room)(layers.Rescaling(1 / 255)(images))
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3, name="conv0")(x))
+    return keras.Model(images, head(x, recipe, CLASSES))
+
+
+def test_out_of_memory_cuts_the_batch_and_takes_the_same_steps(tmp_path, told):
+    made = recipe(whole=Phase(epochs=2, peak_lr=0.05), clip_norm=0.1, class_weights=True)
+    networks = [network_in(room, made) for room in (6, 2)]
+    tolds = [told(), told()]
+    histories = [
+        trained(network, made, tmp_path / str(index), tolds[index])
+        for index, network in enumerate(networks)
+    ]
+    assert tolds[0].lines == []
+    assert tolds[1].lines == [
+        "out of memory: each batch of 6 now comes in 2 parts of 3, with the same effective batch",
+        "out of memory: each batch of 6 now comes in 3 parts of 2, with the same effective batch",
+    ]
+    assert tolds[0].steps == tolds[1].steps
+    for name in NUMBERS:
+        found, expected = ([row[name] for row in rows] for rows in reversed(histories))
+        np.testing.assert_allclose(found, expected, rtol=1e-4, err_msg=name)
+    for whole, cut in zip(*(network.get_weights() for network in networks), strict=True):
+        np.testing.assert_allclose(cut, whole, rtol=1e-3, atol=1e-5)
+
+
+def test_memory_that_runs_out_later_goes_on_from_the_last_epoch(tmp_path, told):
+    made = recipe(whole=Phase(epochs=3, peak_lr=0.05))
+    network, progress = network_in(6, made), told()
+
+    def shrink(*where):
+        told.step(progress, *where)
+        if len(progress.steps) == 5:  # in the middle of the second epoch
+            raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
+
+    progress.step = shrink
+    history = trained(network, made, tmp_path / "late", progress)
+    undisturbed = trained(network_in(6, made), made, tmp_path / "never", told())
+    assert [row["epoch"] for row in history] == [1, 2, 3]
+    for name in NUMBERS:
+        found, expected = ([row[name] for row in rows] for rows in (history, undisturbed))
+        np.testing.assert_allclose(found, expected, rtol=1e-4, err_msg=name)
+
+
+def test_no_memory_for_two_images_is_one_clear_line(tmp_path, told):
+    with pytest.raises(RunError) as error:
+        trained(network_in(1, recipe()), recipe(), tmp_path, told())
+    assert str(error.value) == (
+        f"{tmp_path}: out of memory with 2 images at a time, and a batch of 6 cannot be cut "
+        "further. Free memory, or train toy with fewer pixels: --set network_px=64."
+    )
+
+
 def test_a_damaged_checkpoint_is_one_clear_line(tmp_path, told):
     path = tmp_path / "checkpoint.h5"
     path.write_bytes(b"\x89HDF\r\n\x1a\n and then nothing")
@@ -356,6 +465,7 @@ def test_a_damaged_checkpoint_is_one_clear_line(tmp_path, told):
 
 LOGITS = np.array([2.0, 0.0, -1.0])
 CROSS_ENTROPY = np.log(np.exp(LOGITS).sum()) - LOGITS  # of each class
+FOCAL = CROSS_ENTROPY * (1 - np.exp(-CROSS_ENTROPY)) ** 2
 IMBALANCED = [0, 0, 0, 0, 1, 2]
 
 
@@ -363,6 +473,7 @@ IMBALANCED = [0, 0, 0, 0, 1, 2]
     ("fields", "expected"),
     [
         ({}, CROSS_ENTROPY @ [4, 1, 1] / 6),
+        ({"focal_gamma": 2.0}, FOCAL @ [4, 1, 1] / 6),
         # .7 of the label and .1 of each class
         ({"label_smoothing": 0.3}, 0.7 * CROSS_ENTROPY @ [4, 1, 1] / 6 + 0.1 * CROSS_ENTROPY.sum()),
         # roots of inverse frequency are 1/2, 1, 1: on average 4/6
@@ -382,34 +493,6 @@ def test_the_training_loss_by_hand(fields, expected, tmp_path, told, monkeypatch
     network.get_layer("head_logits").set_weights([np.zeros((2, CLASSES)), LOGITS])
     (row,) = trained(network, made, tmp_path, told(), training_data(IMBALANCED))
     assert row["loss"] == pytest.approx(expected, rel=1e-5)
-
-
-def test_weight_decay_takes_from_kernels_alone():
-    network = network_for(recipe(head_units=(4,)))
-    for weight in network.weights:
-        weight.assign(np.ones(weight.shape))
-    compile_network(network, recipe(weight_decay=0.5))
-    network.optimizer.learning_rate.assign(0.2)
-    weights = network.trainable_variables
-    network.optimizer.apply([np.zeros(weight.shape, np.float32) for weight in weights], weights)
-    for weight in weights:
-        expected = 0.9 if weight.name == "kernel" else 1.0  # 1 - .2 * .5
-        np.testing.assert_allclose(np.asarray(weight), expected, rtol=1e-6, err_msg=weight.path)
-    assert {weight.name for weight in weights} == {"kernel", "bias", "gamma", "beta"}
-
-
-@pytest.mark.parametrize(("clip_norm", "share"), [(5.0, 0.1), (500.0, 1.0)])
-def test_the_gradients_global_norm_is_clipped(clip_norm, share):
-    network = bare_network(recipe())
-    compile_network(network, recipe(clip_norm=clip_norm))
-    kernel, bias = network.trainable_variables
-    gradients = [np.zeros((3, 3), np.float32), np.float32([0, 40, 0])]
-    gradients[0][1, 2] = 30  # a global norm of 50
-    network.optimizer.apply(gradients, [kernel, bias])
-    first_moments = [v for v in network.optimizer.variables if "momentum" in v.path]
-    assert len(first_moments) == 2
-    for moment, gradient in zip(first_moments, gradients, strict=True):
-        np.testing.assert_allclose(np.asarray(moment), 0.1 * share * gradient, rtol=1e-5)
 
 
 # ---- precision -----------------------------------------------------------------------------------

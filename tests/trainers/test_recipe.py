@@ -74,6 +74,13 @@ def test_a_preset_with_a_field_that_does_not_exist_is_refused():
         ("weights=imagenet", "weights", "imagenet"),
         ("weights=none", "weights", "none"),
         ("whole.schedule=plateau", "whole.schedule", "plateau"),
+        ("whole.schedule=exponential", "whole.schedule", "exponential"),
+        ("whole.trainable_layers=12", "whole.trainable_layers", 12),
+        ("whole.stages=3", "whole.stages", 3),
+        ("optimizer=lion", "optimizer", "lion"),
+        ("betas=.9,.99", "betas", (0.9, 0.99)),
+        ("focal_gamma=2", "focal_gamma", 2.0),
+        ("clip_norm=none", "clip_norm", None),
         ("policy.hue.rate=.3", "policy.hue.rate", 0.3),
         ("widths=3,5", "widths", (3, 5)),
         ("head_units=128", "head_units", (128,)),
@@ -97,10 +104,28 @@ def test_a_setting_changes_one_field_to_a_value_of_its_type(setting, path, value
     assert type(found[0]) is type(value)
 
 
-def test_a_plateau_without_patience_is_refused():
-    text = "^toy: whole: schedule plateau: expected a patience of at least 1, got 0.$"
-    with pytest.raises(RecipeError, match=text):
-        overridden(BASE, ["whole.schedule=plateau", "whole.patience=0"])
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        (["whole.final_lr=.1"], "whole: final_lr: expected at most peak_lr, 0.001, got 0.1."),
+        (["whole.stages=11"], "whole: stages: expected at most 10 epochs, got 11."),
+        (
+            ["whole.trainable_layers=3", "whole.trainable_fraction=.5"],
+            "whole: trainable_layers and trainable_fraction: expected one of them, got 3 and 0.5.",
+        ),
+        (
+            ["optimizer=adam", "weight_decay=.1"],
+            "weight_decay: expected 0 with optimizer=adam, got 0.1; "
+            "Adam with decoupled weight decay is optimizer=adamw.",
+        ),
+        (["betas=.9"], "betas: expected two numbers from 0 to below 1, got (0.9,)."),
+        (["betas=.9,1"], "betas: expected two numbers from 0 to below 1, got (0.9, 1.0)."),
+    ],
+)
+def test_fields_that_contradict_each_other_are_one_line(settings, text):
+    with pytest.raises(RecipeError) as error:
+        overridden(BASE, settings)
+    assert str(error.value) == f"toy: {text}"
 
 
 def test_none_empties_what_may_be_empty():
