@@ -22,7 +22,7 @@ progress = Console(stderr=True)
 
 # What a system refuses its user; any other OSError is a wrong path of our own.
 REFUSALS = {
-    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT),
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
     *(errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG),
 }
 
@@ -58,7 +58,8 @@ def answer(
         except OSError as error:
             if error.errno not in REFUSALS:
                 raise
-            line = f"{error.filename or 'writing'}: {error.strerror}. Make room, or change --root."
+            what = os.strerror(error.errno)  # HDF5 tells a story instead, and no name
+            line = f"{error.filename or 'writing'}: {what}. Make room, or change --root."
             raise typer.Exit(fail(line, as_json, out)) from None
         code = result.pop("exit", 0)
         if as_json:

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import h5py
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -22,6 +24,21 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_h5(path: Path) -> Iterator[h5py.File]:
+    """Yield an HDF5 file to fill, which replaces `path` in one step.
+
+    Bytes go through a Python file: where HDF5 writes them itself, a full disk ends the process
+    with a segmentation fault instead of an OSError.
+    """
+    with (
+        replacing(path) as temporary,
+        temporary.open("w+b") as raw,
+        h5py.File(raw, "w") as file,
+    ):
+        yield file
 
 
 def write_text(path: Path, text: str) -> None:

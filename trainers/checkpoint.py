@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from cells.errors import RunError
-from cells.files import replacing
+from cells.files import replacing_h5
 
 FIELDS = ("phase", "stage", "epoch", "parts", "watch", "history")
 
@@ -40,7 +40,7 @@ def save(path: Path, state: State, network: keras.Model) -> None:
     Gradients that are still being gathered are left out: between epochs there are none.
     """
     optimizer = [np.asarray(variable) for variable in _lasting(network.optimizer)]
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    with replacing_h5(path) as file:
         file["state"] = json.dumps({name: getattr(state, name) for name in FIELDS})
         _write(file.create_group("network"), [np.asarray(v) for v in network.variables])
         _write(file.create_group("optimizer"), optimizer)
