@@ -27,7 +27,8 @@ class Dataset:
 
     labels: (rows,) int64. dropped: (rows,) uint8, an index into REASONS.
     group: (rows,) int32, near copies share a number. part: (rows,) int8, one of the *_PART.
-    fold: (rows,) int8, 0..folds-1 in the train part, else -1.
+    fold: (rows,) int8, 0..folds-1 in the train part, `folds` for rows that are never held out,
+    else -1.
     shift_family, shift_severity: (rows,) uint8, an index into `shift_names`, and 1-5.
     """
 

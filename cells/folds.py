@@ -19,23 +19,49 @@ def split(
     kept: np.ndarray,
     folds: int,
     generator: np.random.Generator,
+    shares: tuple[float, float, float] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Divide the kept rows into a test part and folds.
 
     labels, groups: (rows,) integers for the whole archive. kept: row numbers that stay.
+    shares: train, held out, test, in place of folds: the held-out share is fold 0, and what only
+    ever trains is fold 1.
     Returns part (rows,) int8, one of the *_PART, and fold (rows,) int8, -1 outside the train part.
     Raises DatasetError when a class has too few distinct pictures for that many folds.
     """
-    if not 2 <= folds <= 100:
+    if shares is None and not 2 <= folds <= 100:
         raise DatasetError(f"folds: expected 2 to 100, got {folds}. 8 is the default.")
-    _check_enough(labels, groups, kept, folds)
+    test_fraction = TEST_FRACTION if shares is None else shares[2]
+    _check_enough(labels, groups, kept, 1 if shares else folds)
     part = np.full(len(labels), DROPPED_PART, np.int8)
     fold = np.full(len(labels), -1, np.int8)
     part[kept] = TRAIN_PART
-    part[inner_rows(labels, groups, kept, generator, TEST_FRACTION)] = TEST_PART
+    part[inner_rows(labels, groups, kept, generator, test_fraction)] = TEST_PART
     train = np.flatnonzero(part == TRAIN_PART)
-    fold[train] = _deal(labels[train], groups[train], folds, generator)
+    if shares is None:
+        fold[train] = _deal(labels[train], groups[train], folds, generator)
+    else:
+        fold[train] = 1
+        held_out = shares[1] / (shares[0] + shares[1])
+        fold[inner_rows(labels, groups, train, generator, held_out)] = 0
     return part, fold
+
+
+def parse_shares(text: str) -> tuple[float, float, float]:
+    """TRAIN/HELD-OUT/TEST in per cent, such as 60/36/4, as shares that sum to 1.
+
+    Raises DatasetError for anything else.
+    """
+    try:
+        train, held_out, test = (float(part) / 100 for part in text.split("/"))
+    except ValueError:
+        train = held_out = test = 0.0
+    if min(train, held_out, test) <= 0 or abs(train + held_out + test - 1) > 1e-6:
+        raise DatasetError(
+            f"--split: expected TRAIN/HELD-OUT/TEST in per cent that sum to 100, such as 60/36/4, "
+            f"got {text!r}."
+        )
+    return train, held_out, test
 
 
 def inner_rows(
@@ -47,7 +73,7 @@ def inner_rows(
 ) -> np.ndarray:
     """A stratified share of `rows`, near copies kept together.
 
-    labels, groups: (all rows,) integers. rows: (n,) row numbers. fraction: 0 to 0.5.
+    labels, groups: (all rows,) integers. rows: (n,) row numbers. fraction: 0 to 1.
     Returns about `fraction` of `rows`, ascending; of a rare class at least one row.
     Raises DatasetError when a class has fewer than two distinct pictures among `rows`.
     """

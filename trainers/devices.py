@@ -1,10 +1,13 @@
 """What this machine computes on and in which precision, and how long a recipe would take on it."""
 
 import time
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.client import device_lib
 
 from trainers.recipe import Recipe
 
@@ -22,6 +25,35 @@ def precision(recipe: Recipe) -> str:
     details = tf.config.experimental.get_device_details(found[0])
     major = details.get("compute_capability", (7, 0))[0]
     return "mixed_bfloat16" if major >= 8 else "mixed_float16"
+
+
+def gpu_memory_mb() -> tuple[float, float] | None:
+    """The first GPU's memory that TensorFlow took at most, and may take; None without a GPU."""
+    if not gpus():
+        return None
+    limits = [d.memory_limit for d in device_lib.list_local_devices() if d.device_type == "GPU"]
+    return tf.config.experimental.get_memory_info("GPU:0")["peak"] / 2**20, limits[0] / 2**20
+
+
+def scope() -> AbstractContextManager[Any]:
+    """Where a network is built and trained: on all GPUs of this host, a batch split among them.
+
+    CUDA_VISIBLE_DEVICES chooses fewer.
+    """
+    names = replicas()
+    if len(names) < 2:
+        return nullcontext()
+    if keras.backend.backend() == "jax":
+        split = keras.distribution.DataParallel(devices=names, auto_shard_dataset=False)
+        return split.scope()
+    return tf.distribute.MirroredStrategy(names).scope()
+
+
+def replicas() -> list[str]:
+    """The devices that share a batch, by the names that the backend gives them."""
+    if keras.backend.backend() == "jax":
+        return keras.distribution.list_devices()
+    return [device.name for device in tf.config.list_logical_devices("GPU")]
 
 
 def out_of_memory(error: Exception) -> bool:

@@ -3,7 +3,7 @@ import pytest
 
 from cells.dataset import DROPPED_PART, TEST_PART, TRAIN_PART
 from cells.errors import DatasetError
-from cells.folds import inner_rows, split
+from cells.folds import inner_rows, parse_shares, split
 
 LABELS = np.repeat([0, 1, 2], [200, 100, 50])
 
@@ -101,3 +101,24 @@ def test_too_few_pictures_of_a_class():
         split(labels, np.arange(49), np.arange(49), 1, generator())
     with pytest.raises(DatasetError, match="at least 2 distinct pictures"):
         inner_rows(labels, np.zeros(49, int), np.arange(49), generator())
+
+
+def test_shares_in_place_of_folds():
+    groups = np.arange(350)
+    groups[:20] = 0  # near copies stay together here too
+    rows = np.arange(350)
+    part, fold = split(LABELS, groups, rows, 8, generator(), parse_shares("60/36/4"))
+    assert np.bincount(LABELS[part == TEST_PART]).tolist() == [8, 4, 2]
+    assert np.bincount(LABELS[fold == 0]).tolist() == [72, 36, 18]
+    assert np.bincount(LABELS[fold == 1]).tolist() == [120, 60, 30]
+    assert len({(p, f) for p, f in zip(part[:20], fold[:20], strict=True)}) == 1
+
+
+@pytest.mark.parametrize("text", ["60/36", "60/36/5", "0/96/4", "a/b/c", "60,36,4", "110/-14/4"])
+def test_shares_that_are_none(text):
+    with pytest.raises(DatasetError) as caught:
+        parse_shares(text)
+    assert str(caught.value) == (
+        "--split: expected TRAIN/HELD-OUT/TEST in per cent that sum to 100, such as 60/36/4, "
+        f"got {text!r}."
+    )
