@@ -43,8 +43,10 @@ def fit(
     step is that of the whole batch, batch norm's statistics apart.
     started: when the run's clock began, by time.perf_counter(); now, unless said.
     Returns the history; its elapsed_s counts on where an interrupted training stopped.
-    Raises RunError when the loss is no number any more, or not even two images fit into memory.
+    Raises RunError when the loss is no number any more, when not even two images fit into memory,
+    or when several devices cannot share a batch evenly.
     """
+    _check_shared(recipe, len(data.labels))
     started = time.perf_counter() if started is None else started
     fresh = not checkpoint_path.is_file()
     state = checkpoint.State() if fresh else checkpoint.load_state(checkpoint_path)
@@ -73,6 +75,15 @@ def fit(
                 fresh = True
         network.set_weights(state.best)
     return state.history
+
+
+def _check_shared(recipe: Recipe, images: int) -> None:
+    together, batch = max(1, len(devices.replicas())), min(recipe.batch, images)
+    if batch % together:
+        raise RunError(
+            f"{recipe.name}: batch: expected a multiple of {together}, the devices that share it, "
+            f"got {batch}. Use --set batch={batch // together * together}."
+        )
 
 
 def _train_stage(
@@ -141,6 +152,13 @@ def _run(network: keras.Model, training: Training, seed: int, end: int, keeper: 
 
 def _more_parts(training: Training) -> int:
     """The next number of equal parts that a batch can be cut into, of at least two images each."""
+    together = len(devices.replicas())
+    if together > 1:  # Keras gathers no gradients under tf.distribute
+        raise RunError(
+            f"{training.path.parent}: out of memory with a batch of {training.batch} on {together} "
+            f"devices. Train {training.recipe.name} with a smaller one: --set "
+            f"batch={training.batch // 2}, or on one device: CUDA_VISIBLE_DEVICES=0."
+        )
     for parts in range(training.state.parts + 1, training.batch // 2 + 1):
         if training.batch % parts == 0:
             return parts

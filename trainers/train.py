@@ -80,22 +80,21 @@ def train_run(
     checkpoint = run.folder / "checkpoint.h5"
     started = time.perf_counter()
     keras.utils.set_random_seed(run.seed)
-    classes = len(dataset.classes)
-    image_px = dataset.competition.image_px
     resumed = checkpoint.is_file()
-    network = build_network(
-        member(run.name),
-        # what a checkpoint holds replaces the pretrained weights anyway
-        run.recipe.model_copy(update={"weights": "none"}) if resumed else run.recipe,
-        image_px,
-        classes,
-        weights_file,
-    )
     data = training_data(dataset, run.fold, run.recipe, run.seed)
     if not resumed:
         progress.say(f"{run.run} fold {run.fold}: {len(data.labels)} training images")
         _draw_batches(run, data, dataset)
-    history = fit(network, run.recipe, data, run.seed, checkpoint, progress, started)
+    with devices.scope():
+        network = build_network(
+            member(run.name),
+            # what a checkpoint holds replaces the pretrained weights anyway
+            run.recipe.model_copy(update={"weights": "none"}) if resumed else run.recipe,
+            dataset.competition.image_px,
+            len(dataset.classes),
+            weights_file,
+        )
+        history = fit(network, run.recipe, data, run.seed, checkpoint, progress, started)
     return _finish(run, dataset, network, history, progress)
 
 
