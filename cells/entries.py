@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from cells.clean import Cleaning
 from cells.dataset import KEPT, MANUAL, REASONS, Dataset, read_found
 from cells.decisions import Decisions
-from cells.files import write_text
 
 MOST_DOUBTFUL = 100  # kept rows that are shown although nothing was done about them
 LABELS_IN_DOUBT = "labels_in_doubt.json"
@@ -135,11 +134,6 @@ def read_doubts(folder: Path, sha256: str, classes: Sequence[str]) -> LabelDoubt
     except (OSError, ValidationError):
         return None
     return doubts if (doubts.archive, doubts.classes) == (sha256, tuple(classes)) else None
-
-
-def write_doubts(folder: Path, doubts: LabelDoubts) -> None:
-    """Store the labels in doubt, so that the next `bcsub prepare` lists them too."""
-    write_text(folder / LABELS_IN_DOUBT, doubts.model_dump_json(indent=2) + "\n")
 
 
 def compare(before: Dataset, dropped: np.ndarray, labels: np.ndarray) -> Changes:

@@ -82,14 +82,18 @@ def prepare(
 
     report(f"corrupting a copy of each of {len(kept):,} images")
     began = time.perf_counter()
-    shifted, family, severity = _shift(given.images, part, fold, seed)
+    shifted, of_shift = _shift(given.images, part, fold, seed)
     shift_images_per_s = len(kept) / (time.perf_counter() - began)
-    identity = _identity(digest, competition, folds, seed, (dropped, labels, found.group))
     report("pictures and tables")
     decided = replace(given, labels=labels)
     draw_classes(work / "prepare" / "classes.png", decided, kept, competition.classes)
     draw_shifted(work / "prepare" / "shifted.png", decided, kept)
+    doubts = read_doubts(work / "prepare", digest, competition.classes)
+    review = Review(digest, competition.classes, given.labels, found, decisions, doubts, changes)
+    write_review(work / "prepare", review, given.images.__getitem__, report)
     report(f"writing {work / 'dataset.h5'}")
+    identity = _identity(digest, competition, folds, seed, (dropped, labels, found.group))
+    rows = {"labels": labels, "dropped": dropped, "group": found.group, "part": part, "fold": fold}
     write_dataset(
         work / "dataset.h5",
         competition,
@@ -98,20 +102,9 @@ def prepare(
         tuple(FAMILIES),
         given.images,
         shifted,
-        {
-            "labels": labels,
-            "dropped": dropped,
-            "group": found.group,
-            "part": part,
-            "fold": fold,
-            "shift_family": family,
-            "shift_severity": severity,
-        },
+        rows | of_shift,
         to_store(found, given.labels),
     )
-    doubts = read_doubts(work / "prepare", digest, competition.classes)
-    review = Review(digest, competition.classes, given.labels, found, decisions, doubts, changes)
-    write_review(work / "prepare", review, given.images.__getitem__, report)
     summary = _summary(found, given.labels, dropped, labels, competition)
     summary |= {
         "changed": asdict(changes) if changes else None,
@@ -198,8 +191,10 @@ def _changes(work: Path, digest: str, dropped: np.ndarray, labels: np.ndarray) -
 
 def _shift(
     images: np.ndarray, part: np.ndarray, fold: np.ndarray, seed: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The shifted copy of every kept image, family and severity; dropped rows stay black, 0 and 0.
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """The shifted copy of every kept image, and the dataset's rows that say how it was made.
+
+    Dropped rows stay black, of family 0 and severity 0.
 
     Part by part and fold by fold, since the blend family mixes images of one call.
     """
@@ -209,7 +204,7 @@ def _shift(
     where = [part == TEST_PART, *(fold == number for number in range(int(fold.max()) + 1))]
     for rows in map(np.flatnonzero, where):
         shifted[rows], family[rows], severity[rows] = shift_images(images, rows, seed)
-    return shifted, family, severity
+    return shifted, {"shift_family": family, "shift_severity": severity}
 
 
 def _summary(

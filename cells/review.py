@@ -5,6 +5,7 @@ Thousands of rows may show one picture: a page, unlike the table, shows each pic
 
 import base64
 import csv
+import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,9 +17,20 @@ import cv2
 import jinja2
 import numpy as np
 
-from cells.dataset import KEPT, REASONS
-from cells.decisions import COLUMNS, TABLE, archive_name
-from cells.entries import MOST_DOUBTFUL, ORDER, Entry, Review, entries
+from cells.dataset import KEPT, REASONS, Dataset
+from cells.decisions import COLUMNS, TABLE, archive_name, read_decisions
+from cells.entries import (
+    LABELS_IN_DOUBT,
+    MOST_DOUBTFUL,
+    ORDER,
+    Changes,
+    Entry,
+    Review,
+    entries,
+    from_store,
+    read_doubts,
+)
+from cells.errors import DatasetError
 from cells.files import replacing, write_text
 from cells.prepare_pictures import draw_sheets
 
@@ -30,14 +42,42 @@ RANGES = 8  # runs of row numbers that are spelt out
 Images = Callable[[np.ndarray], np.ndarray]
 
 
+def open_review(work: Path, dataset: Dataset) -> Review:
+    """What `bcsub prepare` wrote into `work`, to write it again with more.
+
+    Raises DatasetError when it was not written for this dataset, ReviewError for wrong decisions.
+    """
+    folder = work / "prepare"
+    try:
+        summary = json.loads((folder / "summary.json").read_text())
+    except (OSError, ValueError):
+        summary = {}
+    if summary.get("fingerprint") != dataset.fingerprint or "archive" not in summary:
+        raise DatasetError(
+            f"{folder / 'summary.json'}: expected one of dataset {dataset.fingerprint}, got "
+            f"{summary.get('fingerprint', 'none')}. Run `bcsub prepare ARCHIVE` again."
+        )
+    archive, changed = summary["archive"], summary["changed"]
+    found, labels = from_store(dataset.path)
+    decisions = read_decisions(folder, archive, dataset.classes)
+    decisions.check(labels)
+    doubts = read_doubts(folder, archive, dataset.classes)
+    changes = Changes(**changed) if changed else None
+    return Review(archive, dataset.classes, labels, found, decisions, doubts, changes)
+
+
 def write_review(
     folder: Path, review: Review, images: Images, report: Callable[[str], None]
 ) -> None:
     """Write review.html, review.csv, dropped*.png and doubtful*.png into `folder`.
 
+    Labels in doubt are stored as well, so that the next `bcsub prepare` lists them too.
+
     images: (n,) row numbers → (n, px, px, 3) uint8. report: told of a table that was put aside, or
     left alone since the user saved it meanwhile.
     """
+    if review.doubts is not None:
+        write_text(folder / LABELS_IN_DOUBT, review.doubts.model_dump_json(indent=2) + "\n")
     listed = entries(review)
     if review.decisions.make_room(folder, report):
         _write_table(folder / TABLE, review, listed)
