@@ -4,6 +4,7 @@ Northcutt et al. 2021, "Confident learning", JAIR 70. Only predictions of rows t
 learn from count: a network agrees with any label that it was trained on.
 """
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -38,7 +39,8 @@ def review_labels(
     members = find_members(root / "runs", dataset, wanted, preset, remake=remake, report=report)
     rows, probs = held_out(members)
     kept = int((dataset.dropped == KEPT).sum())
-    report(f"labels of {len(rows):,} of {kept:,} rows, those that {len(members)} members held out")
+    runs = ", ".join(member.run for member in members)
+    report(f"looking at the labels of {len(rows):,} of {kept:,} rows, held out by {runs}")
     doubts = LabelDoubts(
         archive=review.archive,
         classes=dataset.classes,
@@ -97,7 +99,10 @@ def labels_in_doubt(
     from cleanlab.filter import find_label_issues  # three seconds: imported when it is needed
     from cleanlab.rank import get_label_quality_scores
 
-    wrong = find_label_issues(labels, probs, n_jobs=1)
+    with warnings.catch_warnings():
+        # Of a class with a single row among these nothing can be said; no reason to say so.
+        warnings.filterwarnings("ignore", "May not flag all label issues", UserWarning)
+        wrong = find_label_issues(labels, probs, n_jobs=1)
     scores = 1 - get_label_quality_scores(labels, probs)
     order = np.flatnonzero(wrong)[np.argsort(-scores[wrong], kind="stable")]
     return tuple(

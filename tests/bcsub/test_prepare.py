@@ -6,11 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 import bcsub
 from bcsub.app import app
+from cells.dataset import open_dataset
 
 REPOSITORY = Path(bcsub.__file__).parents[1]
 FIVE = """
@@ -81,15 +83,32 @@ def test_a_filled_table_overrules_and_the_answer_says_so(drawn, tmp_path, capfd)
     command = ["prepare", drawn / "t.npz", "--competition", drawn / "five.toml", "--folds", 3]
     command = [*map(str, command), "--root", str(tmp_path)]
     assert CliRunner().invoke(app, command).exit_code == 0
+    before = open_dataset(tmp_path / "work" / "dataset.h5")
+    wrong = np.flatnonzero((before.dropped == 0) & (before.labels == 0))[:8]
+    wrong = wrong[wrong != 7]
     table = tmp_path / "work" / "prepare" / "review.csv"
     with table.open("a") as file:
         file.write("7,,,,,,,drop,\n")
+        file.writelines(f"{row},,,,,,,b,\n" for row in wrong)
     shown = CliRunner().invoke(app, command)
     assert shown.exit_code == 0
     assert "149 of 217 rows stay" in shown.stdout
     assert re.search(r"by your decision: dropped +│ +1 ", shown.stdout)
     assert re.search(r"since the dataset before: go now +│ +1 ", shown.stdout)
     assert re.search(r"  row 7 ", shown.stdout)
+    assert re.search(rf"by your decision: another label +│ +{len(wrong)} ", shown.stdout)
+
+    # What a network learns from is what was decided.
+    from trainers.recipe import Phase, Recipe
+    from trainers.train import training_data
+
+    dataset = open_dataset(tmp_path / "work" / "dataset.h5")
+    data = training_data(dataset, 0, Recipe(name="toy", whole=Phase(epochs=1, peak_lr=1)), 0)
+    images = {image.tobytes() for image in dataset.images(wrong)}
+    learned = [image.tobytes() in images for image in data.images]
+    assert any(learned)
+    assert set(data.labels[learned].tolist()) == {1}
+    assert dataset.images(np.array([7])).tobytes() not in {x.tobytes() for x in data.images}
 
     with table.open("a") as file:
         file.write("8,,,,,,,f,\n")

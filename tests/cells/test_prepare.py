@@ -10,6 +10,7 @@ from cells.competition import Competition
 from cells.dataset import JOKE, KEPT, MANUAL, REASONS, TEST_PART, open_dataset
 from cells.decisions import COLUMNS
 from cells.draw import draw_archive
+from cells.entries import LabelDoubts, LabelInDoubt
 from cells.errors import ArchiveError, ReviewError
 from cells.prepare import prepare
 from cells.shift import FAMILIES, SEVERITIES, shift_images
@@ -269,13 +270,27 @@ def test_decisions_are_honoured_kept_and_taken_back(root, prepared):
     assert back["changed"] == {"stay": [gone], "go": [joke], "relabelled": both}
 
 
-def test_a_decision_that_changes_nothing_keeps_members_valid(root, prepared):
+def test_a_decision_that_changes_nothing_keeps_members_valid_and_labels_in_doubt_listed(
+    root, prepared
+):
+    doubts = LabelDoubts(
+        archive=prepared[1]["archive"],
+        classes=FIVE.classes,
+        members=("cnn",),
+        looked_at=60,
+        kept=CELLS,
+        rows=(LabelInDoubt(row=9, score=0.8, suggested=2, why="members say c 0.80"),),
+    )
+    path = root / "work" / "prepare" / "labels_in_doubt.json"
+    path.write_text(doubts.model_dump_json())
     decide(root, {3: "keep"})
     again = prepare(root / "t.npz", root, FIVE, folds=4, seed=1)
     assert again["inputs"] != prepared[1]["inputs"]
     assert again["fingerprint"] == prepared[1]["fingerprint"]
     assert again["changed"] == {"stay": [], "go": [], "relabelled": []}
     assert decisions_in(root) == {3: "keep"}
+    first = table(root)[0]  # what `bcsub review` found before is listed again
+    assert (first["row"], first["reason"], first["suggested"]) == ("9", "label", "c")
 
 
 def test_a_wrong_decision_leaves_what_was_there(root):
