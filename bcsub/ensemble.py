@@ -71,6 +71,7 @@ def _show(console: Console, result: dict[str, Any]) -> None:
     lines += [f"bundle   {result['bundle']}  {result['bundle_mb']:.1f} MB  {result['fingerprint']}"]
     lines += [f"kept     {path}" for path in result["kept"]]
     lines += [f"report   {result['report']}", f"next: {result['next'][0]}"]
+    lines += ["`bcsub review` lists the labels that these members doubt"]
     console.print(escape("\n".join(lines)), highlight=False, soft_wrap=True)
 
 

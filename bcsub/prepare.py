@@ -10,6 +10,8 @@ from rich.table import Table
 from bcsub.console import Json, Root, answer, say
 from cells.competition import DEFAULT
 
+MOST_NAMED = 6  # rows in the table that a command prints
+
 CompetitionName = Annotated[
     str, typer.Option("--competition", help="A shipped competition's name, or a TOML file.")
 ]
@@ -26,12 +28,16 @@ def prepare(
     force: Annotated[
         bool, typer.Option("--force", help="Do it again even if nothing changed.")
     ] = False,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Look longer for pictures that are no cell.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Clean an archive, fix test part, folds and shifted copies: work/dataset.h5.
 
-    Drops exact copies and joke pictures, keeps near copies in one fold, and shows what it did in
-    work/prepare/ (contact sheets, a CSV).
+    Drops copies, joke pictures and what is no cell, keeps near copies in one fold, and shows what
+    it did in work/prepare/review.html. Fill the column decision of review.csv there (keep, drop,
+    or another label) and run it again: decisions overrule.
     """
 
     def work() -> dict[str, Any]:
@@ -39,7 +45,7 @@ def prepare(
         from cells.prepare import prepare as prepare_archive
 
         chosen = load_competition(competition)
-        return prepare_archive(archive, root, chosen, folds, seed, force, say)
+        return prepare_archive(archive, root, chosen, folds, seed, force, deep, say)
 
     answer(json, work, _show_prepared)
 
@@ -51,17 +57,40 @@ def _show_prepared(console: Console, result: dict[str, Any]) -> None:
     for name, count in result["classes"].items():
         table.add_row(name, f"{count:,}")
     table.add_section()
-    table.add_row("exact copies, dropped", f"{result['dropped']['copy']:,}")
-    table.add_row("jokes, dropped", f"{result['dropped']['joke']:,}")
+    dropped, manual, changed = result["dropped"], result["manual"], result["changed"]
+    table.add_row("exact copies, dropped", f"{dropped['copy']:,}")
+    table.add_row("jokes, dropped", f"{dropped['joke']:,}")
+    table.add_row("outliers, dropped", f"{dropped['outlier']:,}")
+    if any(manual.values()):
+        table.add_section()
+        table.add_row("by your decision: kept", f"{manual['kept']:,}")
+        table.add_row("by your decision: dropped", f"{manual['dropped']:,}")
+        table.add_row("by your decision: another label", f"{manual['relabelled']:,}")
+    if changed and any(changed.values()):
+        table.add_section()
+        for name, which in (
+            ("since the dataset before: stay now", changed["stay"]),
+            ("since the dataset before: go now", changed["go"]),
+            ("since the dataset before: another label", changed["relabelled"]),
+        ):
+            table.add_row(f"{name}{_rows(which)}", f"{len(which):,}")
+    table.add_section()
     table.add_row("near copies, kept in one fold", f"{result['near_copies']:,}")
     table.add_row("test part", f"{result['test']:,}")
     console.print(table)
     console.print(
         f"{result['dataset']} ({result['folds']} folds; {result['seconds']:.1f} s, shifting "
-        f"{result['shift_images_per_s']:,} images/s); pictures and CSV beside it in prepare/",
+        f"{result['shift_images_per_s']:,} images/s)\nlook at {result['review']}; overrule in "
+        "review.csv beside it",
         highlight=False,
         soft_wrap=True,
     )
+
+
+def _rows(rows: list[int]) -> str:
+    """A second line that names the first few rows."""
+    named = ", ".join(map(str, rows[:MOST_NAMED])) + (" …" if len(rows) > MOST_NAMED else "")
+    return f"\n  row {named}" if rows else ""
 
 
 def draw(

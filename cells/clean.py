@@ -4,6 +4,7 @@ Nothing here knows where in an archive the jokes lie, what they show, or how man
 """
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -29,12 +30,16 @@ class Cleaning:
     copy_of: (rows,) int64, the first row with the very same picture; -1 for that row itself.
     times: (rows,) int64, how often the picture occurs.
     group: (rows,) int32, the same number for exact and near copies, numbered by first occurrence.
+    doubt: (rows,) float32, 0-1, how sure that the row is no cell of its own; 1 for dropped ones.
+    why: (rows,) texts, a few words each.
     """
 
     dropped: np.ndarray
     copy_of: np.ndarray
     times: np.ndarray
     group: np.ndarray
+    doubt: np.ndarray
+    why: tuple[str, ...]
 
     @property
     def kept(self) -> np.ndarray:
@@ -42,7 +47,12 @@ class Cleaning:
         return np.flatnonzero(self.dropped == KEPT)
 
 
-def clean(images: np.ndarray, labels: np.ndarray) -> Cleaning:
+def clean(
+    images: np.ndarray,
+    labels: np.ndarray,
+    deep: bool = False,
+    report: Callable[[str], None] = lambda line: None,
+) -> Cleaning:
     """Find copies and jokes.
 
     images: (rows, px, px, 3) uint8. labels: (rows,) integers.
@@ -65,6 +75,15 @@ def clean(images: np.ndarray, labels: np.ndarray) -> Cleaning:
         copy_of=np.where(is_first, -1, first[picture]),
         times=times[picture],
         group=_groups(picture, picture[pairs]),
+        doubt=(dropped != KEPT).astype(np.float32),
+        why=tuple(
+            f"the same picture as row {first[number]}"
+            if code == COPY
+            else f"{times[number]:,} times the same picture"
+            if code == JOKE
+            else ""
+            for number, code in zip(picture, dropped, strict=True)
+        ),
     )
 
 

@@ -56,7 +56,6 @@ def contact_sheet(
     )
     total_h = top + rows * step_y - GAP_PX + MARGIN_PX
 
-    canvas = np.full((total_h, total_w, 3), 255, np.uint8)
     figure = Figure(figsize=(total_w / DPI, total_h / DPI), dpi=DPI)
 
     def write(x: float, y: float, text: str, size_px: float = TEXT_PX, **style: Any) -> None:
@@ -71,17 +70,22 @@ def contact_sheet(
     for number, name in enumerate(row_names or ()):
         middle = top + number * step_y + title_h + cell_h / 2
         write(left - 10, middle, name, ha="right", va="center", color="#444444")
-    for number, image in enumerate(images):
-        x = left + number % columns * step_x
-        y = top + number // columns * step_y + title_h
-        if titles:
-            write(x, y - 3, titles[number], va="bottom", color="#222222", linespacing=1.15)
+    corners = [
+        (left + number % columns * step_x, top + number // columns * step_y + title_h)
+        for number in range(len(images))
+    ]
+    for (x, y), title in zip(corners, titles or (), strict=False):
+        write(x, y - 3, title, va="bottom", color="#222222", linespacing=1.15)
+
+    # Matplotlib draws the texts only: through figimage the images took most of the time.
+    drawn = FigureCanvasAgg(figure)
+    drawn.draw()
+    canvas = np.array(drawn.buffer_rgba())[:, :, :3]
+    for (x, y), image in zip(corners, images, strict=True):
         larger = cv2.resize(image, (cell_w, cell_h), interpolation=cv2.INTER_CUBIC)
         canvas[y : y + cell_h, x : x + cell_w] = larger
-
-    figure.figimage(canvas)
     with replacing(path) as temporary:
-        FigureCanvasAgg(figure).print_png(str(temporary))
+        cv2.imwrite(str(temporary), cv2.cvtColor(canvas, cv2.COLOR_RGB2BGR))
 
 
 def _text_px(lines: Sequence[str]) -> int:

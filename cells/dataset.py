@@ -16,8 +16,8 @@ from cells.errors import DatasetError
 from cells.files import replacing
 
 FORMAT = 1
-KEPT, COPY, JOKE = 0, 1, 2
-REASONS = ("", "copy", "joke")
+KEPT, COPY, JOKE, OUTLIER, MANUAL = 0, 1, 2, 3, 4
+REASONS = ("", "copy", "joke", "outlier", "manual")
 DROPPED_PART, TRAIN_PART, TEST_PART = -1, 0, 1
 
 
@@ -25,7 +25,7 @@ DROPPED_PART, TRAIN_PART, TEST_PART = -1, 0, 1
 class Dataset:
     """A prepared dataset; the small arrays in memory, images read row by row from the file.
 
-    labels: (rows,) int64. dropped: (rows,) uint8, an index into REASONS.
+    labels: (rows,) int64, with the user's decisions. dropped: (rows,) uint8, an index into REASONS.
     group: (rows,) int32, near copies share a number. part: (rows,) int8, one of the *_PART.
     fold: (rows,) int8, 0..folds-1 in the train part, `folds` for rows that are never held out,
     else -1.
@@ -147,10 +147,12 @@ def write_dataset(
     images: np.ndarray,
     shifted: np.ndarray,
     rows: dict[str, np.ndarray],
+    found: dict[str, np.ndarray] | None = None,
 ) -> None:
     """Write a dataset in one step.
 
     images, shifted: (rows, px, px, 3) uint8. rows: the row arrays of `Dataset` by name.
+    found: what cleaning found before any decision, for `read_found`; arrays of a value a row.
     """
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
         file.attrs["kind"] = "dataset"
@@ -163,3 +165,21 @@ def write_dataset(
         file["shifted"] = shifted
         for name in _ROW_ARRAYS:
             file[name] = rows[name]
+        for name, values in (found or {}).items():
+            file[f"found/{name}"] = values
+
+
+def read_found(path: Path) -> dict[str, np.ndarray]:
+    """What cleaning found in the archive, before any decision: arrays of a value a row, by name.
+
+    Texts come as str objects. Raises DatasetError when the dataset is missing, damaged or has none.
+    """
+    try:
+        with h5py.File(path) as file:
+            stored = file["found"].items()
+            return {
+                name: each.asstr()[:] if each.dtype.kind == "O" else each[:]
+                for name, each in stored
+            }
+    except (OSError, KeyError) as error:
+        raise _damaged(path, error) from None

@@ -22,6 +22,10 @@ class DatasetError(BcsubError):
     """The prepared dataset is missing, damaged or does not fit what is asked."""
 
 
+class ReviewError(BcsubError):
+    """The table of decisions about rows says something impossible."""
+
+
 class RecipeError(BcsubError):
     """A recipe, preset or member's name is wrong."""
 

@@ -1,9 +1,9 @@
-"""From the platform's archive to work/dataset.h5, with pictures of what was done and why."""
+"""From the platform's archive to work/dataset.h5, with a page of what was done and why."""
 
-import csv
 import json
 import time
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +12,23 @@ import numpy as np
 from cells import clean as cleaning
 from cells import folds as splitting
 from cells import shift as shifting
-from cells.archive import LabelledImages, read_archive
+from cells.archive import read_archive
 from cells.clean import Cleaning, clean
 from cells.competition import Competition
-from cells.dataset import COPY, JOKE, REASONS, TEST_PART, open_dataset, write_dataset
+from cells.dataset import KEPT, MANUAL, REASONS, TEST_PART, open_dataset, write_dataset
+from cells.decisions import Decisions, read_decisions
+from cells.entries import Changes, Review, compare, read_doubts, to_store
 from cells.errors import DatasetError
-from cells.files import fingerprint, replacing, sha256, write_json
+from cells.files import fingerprint, sha256, write_json
 from cells.folds import split
-from cells.prepare_pictures import draw_classes, draw_dropped, draw_shifted
+from cells.prepare_pictures import draw_classes, draw_shifted
+from cells.review import write_review
 from cells.shift import FAMILIES, shift_images
 
-PRODUCTS = ("dropped.csv", "dropped.png", "classes.png", "shifted.png")
+PRODUCTS = (
+    *("review.html", "review.csv", "dropped.png", "doubtful.png"),
+    *("classes.png", "shifted.png"),
+)
 
 Report = Callable[[str], None]
 
@@ -34,42 +40,60 @@ def prepare(
     folds: int = 8,
     seed: int = 0,
     force: bool = False,
+    deep: bool = False,
     report: Report = lambda line: None,
 ) -> dict[str, Any]:
     """Clean, split and corrupt an archive, once.
 
-    Writes root/work/dataset.h5 and root/work/prepare/{dropped.csv, dropped.png, classes.png,
-    shifted.png, summary.json}. When they are there already, made from the same archive with the
-    same settings, nothing is done and the stored summary returned, unless `force`.
-    report: gets one line a step.
-    Returns the summary: rows, kept, dropped {copy, joke}, near_copies (kept rows that share a
-    group), test, folds, classes {name: kept}, seconds, shift_images_per_s, dataset, fingerprint.
-    Raises ArchiveError or DatasetError.
+    Writes root/work/dataset.h5 and root/work/prepare/{review.html, review.csv, dropped.png,
+    doubtful.png, classes.png, shifted.png, summary.json}, and honours the decisions that the user
+    wrote into review.csv. When all is there already, made from the same archive with the same
+    settings and decisions, nothing is done and the stored summary returned, unless `force`.
+    deep: see `clean`. report: gets one line a step.
+    Returns the summary: rows, kept, dropped {copy, joke, outlier, manual}, manual {kept, dropped,
+    relabelled: rows where a decision differs from what was found}, changed {stay, go, relabelled:
+    rows that differ from the dataset before; None for a first one}, near_copies (kept rows that
+    share a group), test, folds, classes {name: kept}, seconds, shift_images_per_s, dataset,
+    review, fingerprint, inputs and archive (its SHA-256).
+    Raises ArchiveError, ReviewError or DatasetError.
     """
     started = time.perf_counter()
     work = root / "work"
+    digest, inputs, decisions = "", "", Decisions()
     if archive.is_file():
         report(f"fingerprint of {archive.name}")
-    identity = _identity(archive, competition, folds, seed) if archive.is_file() else ""
-    stored = None if force else _already(work, competition, identity)
+        digest = sha256(archive)
+        decisions = read_decisions(work / "prepare", digest, competition.classes)
+        inputs = _inputs(digest, competition, folds, seed, deep, decisions)
+    stored = None if force else _already(work, competition, inputs)
     if stored is not None:
         report(f"already prepared: {work / 'dataset.h5'} (--force does it again)")
         return stored
 
     report(f"reading {archive.name}")
     given = read_archive(archive, competition)
+    decisions.check(given.labels)
     report(f"looking for copies and jokes among {len(given.labels):,} rows")
-    found = clean(given.images, given.labels)
-    generator = np.random.default_rng(seed)
-    part, fold = split(given.labels, found.group, found.kept, folds, generator)
+    found = clean(given.images, given.labels, deep, report)
+    dropped, labels = decisions.apply(found.dropped, given.labels)
+    changes = _changes(work, digest, dropped, labels)
+    kept = np.flatnonzero(dropped == KEPT)
+    part, fold = split(labels, found.group, kept, folds, np.random.default_rng(seed))
 
-    report(f"corrupting a copy of each of {len(found.kept):,} images")
+    report(f"corrupting a copy of each of {len(kept):,} images")
     began = time.perf_counter()
-    shifted, family, severity = _shift(given.images, part, fold, seed)
-    shift_images_per_s = len(found.kept) / (time.perf_counter() - began)
+    shifted, of_shift = _shift(given.images, part, fold, seed)
+    shift_images_per_s = len(kept) / (time.perf_counter() - began)
     report("pictures and tables")
-    _write_pictures(work / "prepare", given, found, competition)
+    decided = replace(given, labels=labels)
+    draw_classes(work / "prepare" / "classes.png", decided, kept, competition.classes)
+    draw_shifted(work / "prepare" / "shifted.png", decided, kept)
+    doubts = read_doubts(work / "prepare", digest, competition.classes)
+    review = Review(digest, competition.classes, given.labels, found, decisions, doubts, changes)
+    write_review(work / "prepare", review, given.images.__getitem__, report)
     report(f"writing {work / 'dataset.h5'}")
+    identity = _identity(digest, competition, folds, seed, (dropped, labels, found.group))
+    rows = {"labels": labels, "dropped": dropped, "group": found.group, "part": part, "fold": fold}
     write_dataset(
         work / "dataset.h5",
         competition,
@@ -78,22 +102,19 @@ def prepare(
         tuple(FAMILIES),
         given.images,
         shifted,
-        {
-            "labels": given.labels,
-            "dropped": found.dropped,
-            "group": found.group,
-            "part": part,
-            "fold": fold,
-            "shift_family": family,
-            "shift_severity": severity,
-        },
+        rows | of_shift,
+        to_store(found, given.labels),
     )
-    summary = _summary(given, found, competition)
+    summary = _summary(found, given.labels, dropped, labels, competition)
     summary |= {
+        "changed": asdict(changes) if changes else None,
         "test": int((part == TEST_PART).sum()),
         "folds": folds,
         "dataset": str(work / "dataset.h5"),
+        "review": str(work / "prepare" / "review.html"),
         "fingerprint": identity,
+        "inputs": inputs,
+        "archive": digest,
         "shift_images_per_s": round(shift_images_per_s),
         "seconds": round(time.perf_counter() - started, 2),
     }
@@ -101,36 +122,79 @@ def prepare(
     return summary
 
 
-def _identity(archive: Path, competition: Competition, folds: int, seed: int) -> str:
+def _inputs(
+    digest: str,
+    competition: Competition,
+    folds: int,
+    seed: int,
+    deep: bool,
+    decisions: Decisions,
+) -> str:
+    """Changes with anything that may change what is prepared; the same: nothing is to be done."""
+    versions = (cleaning.VERSION, splitting.VERSION, shifting.VERSION)
+    data = _of_the_data(competition)
+    return fingerprint(digest, data, folds, seed, versions, deep, decisions.key())
+
+
+def _identity(
+    digest: str,
+    competition: Competition,
+    folds: int,
+    seed: int,
+    rows: tuple[np.ndarray, np.ndarray, np.ndarray],
+) -> str:
     """Changes with anything that changes an image, a label, the split or the shifted copies.
 
-    How the platform calls a model is left out: it must not make trained members stale.
+    rows: dropped, labels, group. A decision that changes nothing, such as to keep what stays
+    anyway, leaves the identity as it is, and trained members with it.
+    How the platform calls a model is left out for the same reason.
     """
+    dropped, labels, group = rows
+    stays = dropped == KEPT
+    rows_bytes = [each.tobytes() for each in (stays, labels[stays], group[stays])]
+    versions = (splitting.VERSION, shifting.VERSION)
+    data = _of_the_data(competition)
+    return fingerprint(digest, data, folds, seed, versions, *rows_bytes)
+
+
+def _of_the_data(competition: Competition) -> dict[str, Any]:
     data = {"classes": competition.classes, "image_px": competition.image_px}
-    data |= competition.archive.model_dump()
-    versions = (cleaning.VERSION, splitting.VERSION, shifting.VERSION)
-    return fingerprint(sha256(archive), data, folds, seed, versions)
+    return data | competition.archive.model_dump()
 
 
-def _already(work: Path, competition: Competition, identity: str) -> dict[str, Any] | None:
+def _already(work: Path, competition: Competition, inputs: str) -> dict[str, Any] | None:
     """The stored summary, if everything in `work` was made from the same inputs."""
     try:
         summary = json.loads((work / "prepare" / "summary.json").read_text())
         dataset = open_dataset(work / "dataset.h5")
     except (OSError, ValueError, DatasetError):
         return None
-    same = summary.get("fingerprint") == dataset.fingerprint == identity
-    same &= "shift_images_per_s" in summary  # not so before that was measured
+    same = summary.get("fingerprint") == dataset.fingerprint and summary.get("inputs") == inputs
     whole = all((work / "prepare" / name).is_file() for name in PRODUCTS)
     if not (same and whole and dataset.competition == competition):
         return None
-    return summary | {"dataset": str(work / "dataset.h5")}
+    places = {"dataset": work / "dataset.h5", "review": work / "prepare" / "review.html"}
+    return summary | {name: str(path) for name, path in places.items()}
+
+
+def _changes(work: Path, digest: str, dropped: np.ndarray, labels: np.ndarray) -> Changes | None:
+    """What differs from the dataset in `work`; None without one of the same archive."""
+    try:
+        summary = json.loads((work / "prepare" / "summary.json").read_text())
+        before = open_dataset(work / "dataset.h5")
+    except (OSError, ValueError, DatasetError):
+        return None
+    if summary.get("archive") != digest or len(before.labels) != len(labels):
+        return None
+    return compare(before, dropped, labels)
 
 
 def _shift(
     images: np.ndarray, part: np.ndarray, fold: np.ndarray, seed: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The shifted copy of every kept image, family and severity; dropped rows stay black, 0 and 0.
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """The shifted copy of every kept image, and the dataset's rows that say how it was made.
+
+    Dropped rows stay black, of family 0 and severity 0.
 
     Part by part and fold by fold, since the blend family mixes images of one call.
     """
@@ -140,49 +204,30 @@ def _shift(
     where = [part == TEST_PART, *(fold == number for number in range(int(fold.max()) + 1))]
     for rows in map(np.flatnonzero, where):
         shifted[rows], family[rows], severity[rows] = shift_images(images, rows, seed)
-    return shifted, family, severity
+    return shifted, {"shift_family": family, "shift_severity": severity}
 
 
-def _summary(given: LabelledImages, found: Cleaning, competition: Competition) -> dict[str, Any]:
-    """Counts of what stayed and what went."""
-    kept = found.kept
+def _summary(
+    found: Cleaning,
+    given_labels: np.ndarray,
+    dropped: np.ndarray,
+    labels: np.ndarray,
+    competition: Competition,
+) -> dict[str, Any]:
+    """Counts of what stayed and what went, and what decisions had to do with it."""
+    kept = np.flatnonzero(dropped == KEPT)
     sizes = np.bincount(found.group[kept])
-    counts = np.bincount(given.labels[kept], minlength=len(competition.classes))
+    counts = np.bincount(labels[kept], minlength=len(competition.classes))
+    went = np.bincount(dropped, minlength=len(REASONS)).tolist()
     return {
-        "rows": len(given.labels),
+        "rows": len(labels),
         "kept": len(kept),
-        "dropped": {
-            "copy": int((found.dropped == COPY).sum()),
-            "joke": int((found.dropped == JOKE).sum()),
+        "dropped": dict(zip(REASONS[1:], went[1:], strict=True)),
+        "manual": {
+            "kept": int((found.dropped[kept] != KEPT).sum()),
+            "dropped": went[MANUAL],
+            "relabelled": int((labels != given_labels).sum()),
         },
         "near_copies": int(sizes[sizes > 1].sum()),
         "classes": dict(zip(competition.classes, counts.tolist(), strict=True)),
     }
-
-
-def _write_pictures(
-    folder: Path, given: LabelledImages, found: Cleaning, competition: Competition
-) -> None:
-    """dropped.csv and the three contact sheets."""
-    with (
-        replacing(folder / "dropped.csv") as temporary,
-        temporary.open("w", newline="", encoding="utf-8") as file,
-    ):
-        table = csv.writer(file)
-        table.writerow(("row", "label", "class", "reason", "copy_of", "times"))
-        for row in np.flatnonzero(found.dropped).tolist():
-            label, first = int(given.labels[row]), int(found.copy_of[row])
-            reason = REASONS[found.dropped[row]]
-            table.writerow(
-                (
-                    row,
-                    label,
-                    competition.classes[label],
-                    reason,
-                    "" if first < 0 else first,
-                    int(found.times[row]),
-                )
-            )
-    draw_dropped(folder / "dropped.png", given, found)
-    draw_classes(folder / "classes.png", given, found.kept, competition.classes)
-    draw_shifted(folder / "shifted.png", given, found.kept)

@@ -1,40 +1,39 @@
-"""The three contact sheets of `bcsub prepare`: what was dropped, the classes, the corruptions."""
+"""Contact sheets of `bcsub prepare`: rows to look at, the classes, the corruptions."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from cells.archive import LabelledImages
-from cells.clean import Cleaning
 from cells.contact_sheet import contact_sheet
-from cells.dataset import COPY
 from cells.shift import FAMILIES, SEVERITIES, UNSEEN, apply
 
-MOST_DROPPED = 64
+PER_SHEET = 120
 PER_CLASS = 10
 
 
-def draw_dropped(path: Path, given: LabelledImages, found: Cleaning) -> None:
-    """Every distinct dropped picture once: why it went, how often it is there, where."""
-    rows = np.flatnonzero(found.dropped)
-    first = np.where(found.copy_of[rows] < 0, rows, found.copy_of[rows])
-    distinct, position = np.unique(first, return_index=True)
-    commonest = np.argsort(-found.times[distinct], kind="stable")[:MOST_DROPPED]
-    titles = []
-    for number in commonest:
-        row, times = int(distinct[number]), int(found.times[distinct[number]])
-        if found.dropped[rows[position[number]]] == COPY:
-            titles.append(f"copy, {times} times\nrow {row} stays")
-        else:
-            labels = np.unique(given.labels[rows[first == row]])
-            which = "label" if len(labels) == 1 else "labels"
-            numbers = ", ".join(map(str, labels)) if len(labels) < 4 else f"0 to {labels[-1]}"
-            titles.append(f"joke, {times:,} times\nrow {row}, {which} {numbers}")
-    heading = f"{len(rows):,} rows dropped, {len(distinct)} distinct pictures"
-    if len(distinct) > MOST_DROPPED:
-        heading += f" (the {MOST_DROPPED} commonest)"
-    contact_sheet(path, given.images[distinct[commonest]], titles, 5, heading)
+def draw_sheets(
+    path: Path,
+    images: Callable[[np.ndarray], np.ndarray],
+    rows: np.ndarray,
+    titles: Sequence[str],
+    heading: str,
+) -> None:
+    """All of `rows` with their titles: on `path`, then path-2, path-3, … of PER_SHEET each.
+
+    images: (n,) row numbers → (n, px, px, 3) uint8. Sheets of an earlier, longer list are removed.
+    """
+    sheets = max(1, -(-len(rows) // PER_SHEET))
+    for number in range(sheets):
+        part = slice(number * PER_SHEET, (number + 1) * PER_SHEET)
+        target = path if number == 0 else path.with_stem(f"{path.stem}-{number + 1}")
+        which = f" (sheet {number + 1} of {sheets})" if sheets > 1 else ""
+        contact_sheet(target, images(rows[part]), titles[part], 6, heading + which)
+    for old in path.parent.glob(f"{path.stem}-*{path.suffix}"):
+        ending = old.stem.rpartition("-")[2]
+        if ending.isdecimal() and int(ending) > sheets:
+            old.unlink()
 
 
 def draw_classes(

@@ -105,6 +105,7 @@ def test_the_table_marks_what_is_shipped_and_says_what_is_next(root):
     assert "shipped  uniform, 8 views: asked for." in lines
     assert "weight   0.5000  a-cpu" in lines
     assert f"next: bcsub pack --root {root}" in lines
+    assert "`bcsub review` lists the labels that these members doubt" in lines
 
 
 def test_preset_and_out(root):

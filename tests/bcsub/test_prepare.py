@@ -1,15 +1,18 @@
 """`bcsub draw` and `bcsub prepare` as a user runs them."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 import bcsub
 from bcsub.app import app
+from cells.dataset import open_dataset
 
 REPOSITORY = Path(bcsub.__file__).parents[1]
 FIVE = """
@@ -51,14 +54,16 @@ def test_json_is_one_object_with_the_fixed_fields_and_again_the_same(drawn, tmp_
     assert first.returncode == 0, first.stderr
     result = json.loads(first.stdout)
     assert (result["rows"], result["kept"]) == (217, 150)
-    assert result["dropped"] == {"copy": 2, "joke": 65}
+    assert result["dropped"] == {"copy": 2, "joke": 65, "outlier": 0, "manual": 0}
     assert isinstance(result["seconds"], float)
     assert "looking for copies and jokes among 217 rows" in first.stderr
     assert (tmp_path / "work" / "dataset.h5").is_file()
     assert {path.name for path in (tmp_path / "work" / "prepare").iterdir()} == {
         "classes.png",
-        "dropped.csv",
+        "doubtful.png",
         "dropped.png",
+        "review.csv",
+        "review.html",
         "shifted.png",
         "summary.json",
     }
@@ -71,6 +76,45 @@ def test_json_is_one_object_with_the_fixed_fields_and_again_the_same(drawn, tmp_
     assert shown.exit_code == 0
     assert "150 of 217 rows stay" in shown.stdout
     assert "jokes, dropped" in shown.stdout
+    assert "by your decision" not in shown.stdout
+
+
+def test_a_filled_table_overrules_and_the_answer_says_so(drawn, tmp_path, capfd):
+    command = ["prepare", drawn / "t.npz", "--competition", drawn / "five.toml", "--folds", 3]
+    command = [*map(str, command), "--root", str(tmp_path)]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    before = open_dataset(tmp_path / "work" / "dataset.h5")
+    wrong = np.flatnonzero((before.dropped == 0) & (before.labels == 0))[:8]
+    wrong = wrong[wrong != 7]
+    table = tmp_path / "work" / "prepare" / "review.csv"
+    with table.open("a") as file:
+        file.write("7,,,,,,,drop,\n")
+        file.writelines(f"{row},,,,,,,b,\n" for row in wrong)
+    shown = CliRunner().invoke(app, command)
+    assert shown.exit_code == 0
+    assert "149 of 217 rows stay" in shown.stdout
+    assert re.search(r"by your decision: dropped +│ +1 ", shown.stdout)
+    assert re.search(r"since the dataset before: go now +│ +1 ", shown.stdout)
+    assert re.search(r"  row 7 ", shown.stdout)
+    assert re.search(rf"by your decision: another label +│ +{len(wrong)} ", shown.stdout)
+
+    # What a network learns from is what was decided.
+    from trainers.recipe import Phase, Recipe
+    from trainers.train import training_data
+
+    dataset = open_dataset(tmp_path / "work" / "dataset.h5")
+    data = training_data(dataset, 0, Recipe(name="toy", whole=Phase(epochs=1, peak_lr=1)), 0)
+    images = {image.tobytes() for image in dataset.images(wrong)}
+    learned = [image.tobytes() in images for image in data.images]
+    assert any(learned)
+    assert set(data.labels[learned].tolist()) == {1}
+    assert dataset.images(np.array([7])).tobytes() not in {x.tobytes() for x in data.images}
+
+    with table.open("a") as file:
+        file.write("8,,,,,,,f,\n")
+    wrong = CliRunner().invoke(app, [*command, "--json"])
+    assert wrong.exit_code == 1
+    assert "a class (a, b, c, d, e) or its number, 0 to 4, got 'f'" in capfd.readouterr().out
 
 
 def test_a_fault_is_one_line_and_exit_1(tmp_path):

@@ -1,14 +1,17 @@
 import csv
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cells.archive import read_archive
 from cells.competition import Competition
-from cells.dataset import COPY, JOKE, KEPT, TEST_PART, open_dataset
+from cells.dataset import JOKE, KEPT, MANUAL, REASONS, TEST_PART, open_dataset
+from cells.decisions import COLUMNS
 from cells.draw import draw_archive
-from cells.errors import ArchiveError
+from cells.entries import LabelDoubts, LabelInDoubt
+from cells.errors import ArchiveError, ReviewError
 from cells.prepare import prepare
 from cells.shift import FAMILIES, SEVERITIES, shift_images
 
@@ -38,12 +41,15 @@ def test_summary(prepared):
     root, summary = prepared
     assert summary["rows"] == CELLS + 2 + 25 + 40
     assert summary["kept"] == CELLS
-    assert summary["dropped"] == {"copy": 2, "joke": 65}
+    assert summary["dropped"] == {"copy": 2, "joke": 65, "outlier": 0, "manual": 0}
+    assert summary["manual"] == {"kept": 0, "dropped": 0, "relabelled": 0}
+    assert summary["changed"] is None
     assert summary["near_copies"] == 0
     assert summary["folds"] == 4
     assert sum(summary["classes"].values()) == CELLS
     assert list(summary["classes"]) == list("abcde")
     assert summary["dataset"] == str(root / "work" / "dataset.h5")
+    assert summary["review"] == str(root / "work" / "prepare" / "review.html")
     assert summary["seconds"] > 0
 
 
@@ -83,23 +89,49 @@ def test_every_kept_row_has_one_shifted_copy_from_its_own_part(prepared):
     assert not dataset.shift_severity[dropped].any()
 
 
+def table(root: Path) -> list[dict[str, str]]:
+    with (root / "work" / "prepare" / "review.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def decide(root: Path, decisions: dict[int, str]) -> None:
+    """Fill the column decision, and add lines for rows that are not listed, as a user would."""
+    lines = table(root)
+    for line in lines:
+        line["decision"] = decisions.get(int(line["row"]), "")
+    listed = {int(line["row"]) for line in lines}
+    empty = dict.fromkeys(lines[0], "")
+    lines += [
+        empty | {"row": str(row), "decision": text}
+        for row, text in decisions.items()
+        if row not in listed
+    ]
+    path = root / "work" / "prepare" / "review.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(lines[0]))
+        writer.writeheader()
+        writer.writerows(lines)
+
+
+def decisions_in(root: Path) -> dict[int, str]:
+    return {int(line["row"]): line["decision"] for line in table(root) if line["decision"]}
+
+
 def test_table_says_what_went_and_why(prepared):
     root, _ = prepared
     dataset = open_dataset(root / "work" / "dataset.h5")
-    with (root / "work" / "prepare" / "dropped.csv").open(newline="") as file:
-        table = list(csv.DictReader(file))
-    assert list(table[0]) == ["row", "label", "class", "reason", "copy_of", "times"]
-    assert [int(line["row"]) for line in table] == np.flatnonzero(dataset.dropped).tolist()
-    images = dataset.images(np.arange(len(dataset.labels)))
-    codes = {"copy": COPY, "joke": JOKE}
-    for line in table:
-        row = int(line["row"])
-        assert codes[line["reason"]] == dataset.dropped[row]
+    lines = table(root)
+    assert list(lines[0]) == list(COLUMNS)
+    dropped = {
+        int(line["row"]): line for line in lines if line["reason"] in ("copy", "joke", "outlier")
+    }
+    assert sorted(dropped) == np.flatnonzero(dataset.dropped).tolist()
+    for row, line in dropped.items():
+        assert line["reason"] == REASONS[dataset.dropped[row]]
         assert line["class"] == "abcde"[int(line["label"])] == "abcde"[dataset.labels[row]]
-        assert int(line["times"]) == (images == images[row]).all(axis=(1, 2, 3)).sum()
-        if line["copy_of"]:
-            np.testing.assert_array_equal(images[int(line["copy_of"])], images[row])
-    assert [line["copy_of"] for line in table].count("") == 2  # the first of each joke
+        assert float(line["score"]) == 1
+        assert line["why"]
+    assert {line["decision"] for line in lines} == {""}
 
 
 @pytest.mark.parametrize("name", ["dropped.png", "classes.png", "shifted.png"])
@@ -116,7 +148,10 @@ def stamp(root):
 def test_again_is_quick_and_says_the_same(root, prepared):
     before, lines = stamp(root), []
     again = prepare(root / "t.npz", root, FIVE, folds=4, seed=1, report=lines.append)
-    assert again == prepared[1] | {"dataset": str(root / "work" / "dataset.h5")}
+    assert again == prepared[1] | {
+        "dataset": str(root / "work" / "dataset.h5"),
+        "review": str(root / "work" / "prepare" / "review.html"),
+    }
     assert stamp(root) == before
     assert lines[-1] == f"already prepared: {root / 'work' / 'dataset.h5'} (--force does it again)"
 
@@ -182,3 +217,106 @@ def test_near_copies_stay_in_one_fold(root):
         assert dataset.fold[original] == dataset.fold[copy]
         assert dataset.part[original] == dataset.part[copy]
     assert (dataset.part == TEST_PART).sum() == summary["test"]
+
+
+def test_decisions_are_honoured_kept_and_taken_back(root, prepared):
+    first = open_dataset(root / "work" / "dataset.h5")
+    joke = int(np.flatnonzero(first.dropped == JOKE)[0])
+    gone, renamed, numbered = (int(row) for row in first.held_out_rows(0)[:3])
+    named = "abcde"[(first.labels[renamed] + 1) % 5]
+    number = int(first.labels[numbered] + 1) % 5
+    decisions = {joke: "keep", gone: "drop", renamed: named, numbered: str(number)}
+    decide(root, decisions)
+    summary = prepare(root / "t.npz", root, FIVE, folds=4, seed=1)
+
+    dataset = open_dataset(root / "work" / "dataset.h5")
+    assert (dataset.dropped[joke], dataset.dropped[gone]) == (KEPT, MANUAL)
+    assert dataset.labels[renamed] == "abcde".index(named)
+    assert dataset.labels[numbered] == number
+    others = np.setdiff1d(np.arange(len(first.labels)), list(decisions))
+    np.testing.assert_array_equal(dataset.labels[others], first.labels[others])
+    np.testing.assert_array_equal(dataset.dropped[others], first.dropped[others])
+    assert dataset.part[gone] == -1
+    assert dataset.part[joke] in (0, 1)
+    learned = {row for fold in range(4) for row in dataset.train_rows(fold).tolist()}
+    assert gone not in learned
+
+    assert summary["fingerprint"] == dataset.fingerprint != prepared[1]["fingerprint"]
+    assert summary["dropped"] == {"copy": 2, "joke": 64, "outlier": 0, "manual": 1}
+    assert summary["manual"] == {"kept": 1, "dropped": 1, "relabelled": 2}
+    both = sorted((renamed, numbered))
+    assert summary["changed"] == {"stay": [joke], "go": [gone], "relabelled": both}
+    assert summary["kept"] == sum(summary["classes"].values()) == CELLS
+
+    lines = {int(line["row"]): line for line in table(root)}
+    assert decisions_in(root) == decisions
+    assert lines[joke]["reason"] == "joke"
+    assert lines[renamed]["class"] == "abcde"[first.labels[renamed]]  # the archive's own
+    page = (root / "work" / "prepare" / "review.html").read_text()
+    assert f'id="row-{renamed}"' in page
+    assert f"decision: {named}" in page
+
+    before, path, said = stamp(root), root / "work" / "prepare" / "review.csv", []
+    header, *rest = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(header + b"".join(reversed(rest)))
+    prepare(root / "t.npz", root, FIVE, folds=4, seed=1, report=said.append)
+    assert said[-1].startswith("already prepared")
+    assert stamp(root) == before
+    assert decisions_in(root) == decisions
+
+    decide(root, {})
+    back = prepare(root / "t.npz", root, FIVE, folds=4, seed=1)
+    assert back["fingerprint"] == prepared[1]["fingerprint"]
+    assert back["changed"] == {"stay": [gone], "go": [joke], "relabelled": both}
+
+
+def test_a_decision_that_changes_nothing_keeps_members_valid_and_labels_in_doubt_listed(
+    root, prepared
+):
+    doubts = LabelDoubts(
+        archive=prepared[1]["archive"],
+        classes=FIVE.classes,
+        members=("cnn",),
+        looked_at=60,
+        kept=CELLS,
+        rows=(LabelInDoubt(row=9, score=0.8, suggested=2, why="members say c 0.80"),),
+    )
+    path = root / "work" / "prepare" / "labels_in_doubt.json"
+    path.write_text(doubts.model_dump_json())
+    decide(root, {3: "keep"})
+    again = prepare(root / "t.npz", root, FIVE, folds=4, seed=1)
+    assert again["inputs"] != prepared[1]["inputs"]
+    assert again["fingerprint"] == prepared[1]["fingerprint"]
+    assert again["changed"] == {"stay": [], "go": [], "relabelled": []}
+    assert decisions_in(root) == {3: "keep"}
+    first = table(root)[0]  # what `bcsub review` found before is listed again
+    assert (first["row"], first["reason"], first["suggested"]) == ("9", "label", "c")
+
+
+def test_a_wrong_decision_leaves_what_was_there(root):
+    decide(root, {3: "drop", 10_000: "drop"})
+    before, path = stamp(root), root / "work" / "prepare" / "review.csv"
+    content = path.read_bytes()
+    with pytest.raises(
+        ReviewError, match=r"review\.csv, line \d+: row: expected 0 to 306, got 10000"
+    ):
+        prepare(root / "t.npz", root, FIVE, folds=4, seed=1)
+    assert stamp(root) == before
+    assert path.read_bytes() == content
+
+
+def test_decisions_stay_with_their_archive(root):
+    decide(root, {3: "drop"})
+    prepare(root / "t.npz", root, FIVE, folds=4, seed=1)
+    draw_archive(root / "other.npz", FIVE, cells=100, seed=2)
+    lines = []
+    other = prepare(root / "other.npz", root, FIVE, folds=4, seed=1, report=lines.append)
+    assert other["manual"] == {"kept": 0, "dropped": 0, "relabelled": 0}
+    assert other["changed"] is None
+    assert decisions_in(root) == {}
+    (aside,) = (root / "work" / "prepare").glob("review.*.csv")
+    assert any(line.endswith(f"another archive. Kept as {aside.name}") for line in lines)
+    back = prepare(root / "t.npz", root, FIVE, folds=4, seed=1)
+    assert back["manual"]["dropped"] == 1
+    assert decisions_in(root) == {3: "drop"}
+    assert not aside.exists()
