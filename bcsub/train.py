@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bcsub.console import Json, Root, answer
+from bcsub.planned import show_plan
 from bcsub.quiet import import_tensorflow
 from cells.errors import RecipeError
 
@@ -38,6 +39,13 @@ def train(
     yes: Annotated[
         bool, typer.Option("--yes", help="Train the full preset even without a GPU.")
     ] = False,
+    log: Annotated[
+        list[str] | None,
+        typer.Option(help="tensorboard (unless said), mlflow, wandb, a --log for each; or none."),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would run; write and download nothing.")
+    ] = False,
     root: Root = Path("."),
     as_json: Json = False,
 ) -> None:
@@ -45,24 +53,19 @@ def train(
 
     def work() -> dict[str, Any]:
         import_tensorflow()
-        from bcsub.training import train_members
+        from bcsub.training import Asked, plan_members, train_members
 
         if bool(names) == everyone:
             raise RecipeError("train: name members or say --all, and not both.")
-        summaries = train_members(
-            root=root,
-            names=names or [],
-            preset=preset,
-            folds=folds,
-            seed=seed,
-            tag=tag,
-            settings=settings or [],
-            weights_file=weights,
-            despite_cpu=yes,
-        )
-        return {"members": summaries}
+        asked = Asked(root, names or [], preset, folds, seed, tag, settings or [], weights)
+        if dry_run:
+            return plan_members(asked, log or [])
+        return {"members": train_members(asked, log or [], yes)}
 
     def show(console: Console, result: dict[str, Any]) -> None:
+        if dry_run:
+            show_plan(console, result)
+            return
         console.print(_scores(result["members"]))
         console.print(_over_classes(result["members"], root / "runs"))
         console.print("next: bcsub ensemble")

@@ -77,13 +77,26 @@ def stale_folders(runs: Path, dataset: Dataset, report: Report) -> list[Path]:
     return stale
 
 
+def fold_folders(runs: Path) -> list[Path]:
+    """Folders of all folds under `runs`, finished or not: by run, then by fold."""
+    return sorted((path for path in runs.glob("*/fold-*") if path.is_dir()), key=_fold_key)
+
+
+def member_fault(folder: Path, dataset: Dataset) -> str | None:
+    """What is wrong with a finished fold's member.h5 on `dataset`; None when nothing is."""
+    try:
+        _check_member(folder, dataset)
+    except EnsembleError as error:
+        return str(error)
+    return None
+
+
 def _finished(runs: Path, report: Report) -> dict[str, list[Path]]:
     """Fold folders with a DONE and a member.h5, by run; what is unfinished is told."""
     found: dict[str, list[Path]] = {}
-    for recipe in sorted(
-        runs.glob("*/fold-*/recipe.json"), key=lambda path: _fold_key(path.parent)
-    ):
-        folder = recipe.parent
+    for folder in fold_folders(runs):
+        if not (folder / "recipe.json").is_file():
+            continue
         if (folder / "DONE").is_file() and (folder / "member.h5").is_file():
             found.setdefault(folder.parent.name, []).append(folder)
         else:

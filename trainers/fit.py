@@ -6,6 +6,7 @@ clean and shifted, never the fold that later sets weights.
 """
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ def fit(
     checkpoint_path: Path,
     progress: Progress,
     started: float | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> list[dict[str, Any]]:
     """Train `network` in place; it ends with the best weights of the last phase.
 
@@ -42,6 +44,7 @@ def fit(
     Where a batch does not fit into memory it is cut into parts whose gradients are averaged: the
     step is that of the whole batch, batch norm's statistics apart.
     started: when the run's clock began, by time.perf_counter(); now, unless said.
+    callbacks: come after our own, when an epoch's row is in history.csv.
     Returns the history; its elapsed_s counts on where an interrupted training stopped.
     Raises RunError when the loss is no number any more, when not even two images fit into memory,
     or when several devices cannot share a batch evenly.
@@ -62,6 +65,7 @@ def fit(
         started=started,
         path=checkpoint_path,
         progress=progress,
+        callbacks=callbacks,
     )
     for index, (name, phase) in enumerate(phases(recipe)):
         if index < state.phase:
@@ -144,7 +148,7 @@ def _run(network: keras.Model, training: Training, seed: int, end: int, keeper: 
         steps_per_epoch=training.steps * state.parts,
         initial_epoch=state.epoch,
         epochs=end,
-        callbacks=[keeper],
+        callbacks=[keeper, *training.callbacks],
         verbose=0,
         shuffle=False,  # the batches are shuffled already; Keras would warn
     )

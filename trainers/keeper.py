@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -48,7 +49,7 @@ class Training:
     """What one training knows of itself, whatever phase it is in.
 
     batch: images a step of the optimiser. steps: of those an epoch. started: its clock's beginning,
-    by time.perf_counter(). path: of the checkpoint.
+    by time.perf_counter(). path: of the checkpoint. callbacks: the caller's own.
     """
 
     recipe: Recipe
@@ -59,6 +60,7 @@ class Training:
     started: float
     path: Path
     progress: Progress
+    callbacks: Sequence[keras.callbacks.Callback] = ()
 
 
 class Keeper(keras.callbacks.Callback):

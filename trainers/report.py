@@ -42,6 +42,24 @@ def write_history(path: Path, history: list[dict[str, Any]]) -> None:
         table.writerows(history)
 
 
+def read_history(path: Path) -> list[dict[str, Any]]:
+    """The rows of a history.csv, numbers as numbers; none when there is no such file."""
+    if not path.is_file():
+        return []
+    with path.open(newline="") as file:
+        return [{key: _number(text) for key, text in row.items()} for row in csv.DictReader(file)]
+
+
+def _number(text: str) -> int | float | str:
+    """What a cell says: a whole number, a number, or a word such as a phase's name."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
 def draw_curves(path: Path, history: list[dict[str, Any]], title: str) -> None:
     """Losses, accuracies and learning rate over the epochs of all phases, as a PNG."""
     epochs = np.arange(1, len(history) + 1)

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -61,11 +62,15 @@ def check_recipe(recipe: Recipe, image_px: int, classes: int) -> None:
 
 
 def train_run(
-    run: Run, dataset: Dataset, progress: Progress, weights_file: Path | None = None
+    run: Run,
+    dataset: Dataset,
+    progress: Progress,
+    weights_file: Path | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> dict[str, Any]:
     """Train one fold of one run, or go on where it was interrupted; returns what DONE says.
 
-    A finished run is returned as it is.
+    A finished run is returned as it is. callbacks: for Keras, beside our own.
     """
     finished = done(run.folder)
     if finished is not None:
@@ -94,19 +99,13 @@ def train_run(
             len(dataset.classes),
             weights_file,
         )
-        history = fit(network, run.recipe, data, run.seed, checkpoint, progress, started)
+        history = fit(network, run.recipe, data, run.seed, checkpoint, progress, started, callbacks)
     return _finish(run, dataset, network, history, progress)
 
 
 def training_data(dataset: Dataset, fold: int, recipe: Recipe, seed: int) -> TrainingData:
     """Training rows without the inner ones, which come clean and shifted."""
-    rows = dataset.train_rows(fold)
-    inner = inner_rows(
-        dataset.labels, dataset.group, rows, np.random.default_rng(seed), recipe.inner_fraction
-    )
-    learn = np.setdiff1d(rows, inner)
-    if not len(learn):
-        raise RunError("no training rows are left. Prepare an archive with more images.")
+    learn, inner = split_rows(dataset, fold, recipe, seed)
     return TrainingData(
         images=dataset.images(learn),
         labels=dataset.labels[learn],
@@ -115,6 +114,20 @@ def training_data(dataset: Dataset, fold: int, recipe: Recipe, seed: int) -> Tra
         inner_labels=dataset.labels[inner],
         classes=len(dataset.classes),
     )
+
+
+def split_rows(
+    dataset: Dataset, fold: int, recipe: Recipe, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows to learn from and inner rows, both (n,) int64. Raises RunError when there are none."""
+    rows = dataset.train_rows(fold)
+    inner = inner_rows(
+        dataset.labels, dataset.group, rows, np.random.default_rng(seed), recipe.inner_fraction
+    )
+    learn = np.setdiff1d(rows, inner)
+    if not len(learn):
+        raise RunError("no training rows are left. Prepare an archive with more images.")
+    return learn, inner
 
 
 def _draw_batches(run: Run, data: TrainingData, dataset: Dataset) -> None:
