@@ -1,7 +1,6 @@
 """`bcsub train` and `bcsub predict` as a user runs them, on colours that a tiny network learns."""
 
 import hashlib
-import io
 import json
 import re
 import shutil
@@ -13,7 +12,6 @@ from types import SimpleNamespace
 import h5py
 import numpy as np
 import pytest
-from rich.console import Console
 from typer.testing import CliRunner
 
 import bcsub
@@ -58,7 +56,7 @@ def asked(monkeypatch) -> list:
     """(run, weights file) of every training that a command asks for; nothing is trained."""
     calls: list = []
 
-    def train_run(run, dataset, progress, weights_file):
+    def train_run(run, dataset, progress, weights_file, callbacks):
         calls.append((run, weights_file))
         figures = {"precision": 0.125, "recall": 0.25, "f1": 0.375}
         scores = {"mean": figures, "sd": figures}
@@ -417,60 +415,87 @@ def test_without_a_dataset(tmp_path, capfd):
     assert json.loads(capfd.readouterr().out) == {"error": expected}
 
 
-# ---- what a terminal shows -----------------------------------------------------------------------
+# ---- --dry-run and --log -------------------------------------------------------------------------
 
 
-@pytest.fixture
-def terminal(monkeypatch) -> io.StringIO:
-    screen = io.StringIO()
-    console = Console(file=screen, force_terminal=True, color_system=None, width=200)
-    monkeypatch.setattr(training, "console", console)
-    return screen
+def test_a_dry_run_says_what_would_run_and_writes_nothing(root, asked, monkeypatch):
+    monkeypatch.setattr(devices, "gpus", list)
+    before = sorted(root.rglob("*"))
+    command = ["train", "custom-cnn", "--preset", "demo", "--folds", 2, "--set", "batch=9"]
+    result = run(*command, "--dry-run", "--root", root)
+    assert result.exit_code == 0, result.output
+    assert sorted(root.rglob("*")) == before
+    assert asked == []
+    lines = [line.split() for line in result.output.splitlines()]
+    rows = [line for line in lines if line[2:3] == ["new"]]
+    # of 16 training images of each class 2 are watched; 42 / 9 steps; the preset has 8 epochs
+    assert [row[1:] for row in rows] == [[str(n), "new", "42", "9", "4", "8"] for n in (0, 1)]
+    assert result.output.splitlines()[-1].endswith("from scratch; as shipped but batch=9")
 
 
-def test_the_bar_counts_all_epochs_and_says_how_fast_and_how_long(terminal):
-    recipe = custom_cnn.RECIPE.model_copy(
-        update={"whole": custom_cnn.RECIPE.whole.model_copy(update={"epochs": 4}), "batch": 10}
-    )
-    with training.RichProgress() as progress:
-        progress.begin(SimpleNamespace(run="r", fold=2, recipe=recipe))
-        for step in (1, 2):
-            progress.step("whole", 1, 4, step, 5)  # gone on with after one of four epochs
-        (task,) = progress.bar.tasks
-        assert (task.completed, task.total) == (7, 20)
-        progress.epoch(
-            {
-                "phase": "whole",
-                "epoch": 2,
-                "images_per_s": 123.4,
-                "loss": 0.5,
-                "inner_clean_accuracy": 0.75,
-                "inner_clean_loss": 0.25,
-                "inner_shifted_accuracy": 0.625,
-                "inner_shifted_loss": 0.875,
-            }
-        )
-        progress.bar.refresh()
-    shown = terminal.getvalue()
-    assert (
-        "r fold 2 whole epoch   2  123 images/s  loss 0.5000  "
-        "inner clean 0.7500 (0.2500)  shifted 0.6250 (0.8750)"
-    ) in shown
-    assert re.search(r"r fold 2 whole epoch 2/4 .*\d+ images/s .*ETA", shown)
+def test_a_dry_run_as_json_in_the_order_of_the_training(root, asked, capfd):
+    command = ["train", "convnext-atto", "custom-cnn", "--preset", "demo", "--folds", 2]
+    command += ["--set", "network_px=32", "--root", root]
+    assert run(*command, "--dry-run", "--json").exit_code == 0
+    planned = json.loads(capfd.readouterr().out)
+    assert planned["asks_for_yes"] is False
+    assert run(*command).exit_code == 0
+    order = [(made.run, made.fold) for made, _ in asked]
+    assert [(row["run"], row["fold"]) for row in planned["runs"]] == order
 
 
-def test_two_phases_make_one_bar(terminal):
-    whole = custom_cnn.RECIPE.whole
-    recipe = custom_cnn.RECIPE.model_copy(
-        update={
-            "weights": "imagenet",
-            "head": whole.model_copy(update={"epochs": 2}),
-            "whole": whole.model_copy(update={"epochs": 3}),
-        }
-    )
-    with training.RichProgress() as progress:
-        progress.begin(SimpleNamespace(run="r", fold=0, recipe=recipe))
-        progress.step("head", 0, 2, 1, 10)
-        progress.step("whole", 0, 3, 1, 10)
-        (task,) = progress.bar.tasks
-        assert (task.completed, task.total) == (21, 50)
+def test_a_dry_run_knows_what_is_finished(trained):
+    result = run(*DEMO, "--dry-run", "--root", trained.root)
+    assert "finished before" in result.output
+
+
+def test_a_dry_run_of_the_full_preset_downloads_nothing_and_says_that_it_asks(
+    root, asked, monkeypatch
+):
+    monkeypatch.setattr(devices, "gpus", list)
+    monkeypatch.setattr(training, "resolve", lambda *args: pytest.fail("it would download"))
+    monkeypatch.setenv("KERAS_HOME", str(root / "nowhere"))
+    monkeypatch.setattr(training, "check_recipe", lambda *args: None)  # builds a large network
+    result = run("train", "convnext-small", "--dry-run", "--root", root)
+    assert result.exit_code == 0, result.output
+    assert f"weights: would be downloaded to {root}/nowhere/models/" in result.output
+    last = result.output.splitlines()[-1]
+    assert last == "no GPU here: the full preset is only trained with --yes"
+
+
+def test_a_dry_run_finds_the_same_faults(root, asked):
+    line = refusal("train", "custom-cnn", "--set", "dropuot=1", "--dry-run", "--root", root)
+    assert line == "--set dropuot: no field 'dropuot'. Did you mean 'dropout'?"
+
+
+def test_a_training_writes_tensorboards_files(trained):
+    (folder,) = trained.root.glob("runs/*/fold-0/logs/tensorboard")
+    assert len(list(folder.iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "kinds"), [([], ["tensorboard"]), (["--log", "none"], [])], ids=["unsaid", "none"]
+)
+def test_what_is_logged(root, asked, monkeypatch, words, kinds):
+    followed = []
+
+    class Following:
+        def __init__(self, run, kinds, say):
+            followed.append((run.name, kinds))
+
+        def __enter__(self):
+            return []
+
+        def __exit__(self, *error):
+            pass
+
+    monkeypatch.setattr(training.logs, "following", Following)
+    assert run("train", "custom-cnn", "--preset", "cpu", *words, "--root", root).exit_code == 0
+    assert followed == [("custom-cnn", kinds)]
+
+
+def test_a_log_that_is_not_installed_is_said_before_anything_trains(root, asked, monkeypatch):
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    line = refusal("train", "custom-cnn", "--preset", "cpu", "--log", "mlflow", "--root", root)
+    assert line.startswith("--log mlflow: not installed (")
+    assert asked == []
