@@ -120,11 +120,11 @@ def test_an_unfinished_run_says_where_it_stopped_and_how_it_goes_on(root):
     assert lines[-1] == f"{run.run}: {listed['command']}"
 
 
-def test_that_command_means_the_very_same_run(root):
+def test_that_command_means_the_very_same_run(root, capfd):
     run = stopped(made(root, 0, ("dropout=.25", "network_px=none"), tag="x"), 1)
     (listed,) = list_members(root)["members"]
-    result = CliRunner().invoke(app, [*listed["command"].split()[1:], "--dry-run", "--json"])
-    (row,) = json.loads(result.stdout)["runs"]
+    CliRunner().invoke(app, [*listed["command"].split()[1:], "--dry-run", "--json"])
+    (row,) = json.loads(capfd.readouterr().out)["runs"]
     assert (row["run"], row["state"], row["next_epoch"]) == (run.run, "begun", 2)
 
 
@@ -189,14 +189,14 @@ def test_a_member_that_is_no_longer_in_the_catalog(root):
     assert listed["differences_text"] == "the member or its preset is no longer there"
 
 
-def test_sorted_best_first_and_unknown_last(root):
+def test_sorted_best_first_and_unknown_last(root, capfd):
     best = finished(made(root, seed=1), 0.5, 0.75).run
     worst = finished(made(root, seed=2), 0.75, 0.25).run
     unknown = stopped(made(root, seed=3), 1).run
 
     def order(*arguments: str) -> list[str]:
-        result = command("--root", root, "--json", *arguments)
-        return [row["run"] for row in json.loads(result.stdout)["members"]]
+        assert command("--root", root, "--json", *arguments).exit_code == 0
+        return [row["run"] for row in json.loads(capfd.readouterr().out)["members"]]
 
     assert order("--sort", "shifted") == [best, worst, unknown]
     assert order("--sort", "clean") == [worst, best, unknown]

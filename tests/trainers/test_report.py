@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from trainers.report import draw_curves, per_class
+from trainers.report import draw_curves, per_class, read_history, write_history
 
 # Three images of class 0, two of 1, one of 2; the third and the last are taken for another.
 LABELS = np.array([0, 0, 0, 1, 1, 2])
@@ -84,3 +84,10 @@ def test_curves_show_both_phases_and_where_the_second_begins(tmp_path, monkeypat
     assert drawn["rate"] == [row["learning_rate"] for row in history]
     borders = [line.get_xdata() for axis in figure.axes for line in axis.lines[-1:]]
     assert borders == [[2.5, 2.5]] * 3
+
+
+def test_a_history_is_read_as_it_was_written(tmp_path):
+    history = [{"phase": "head", "epoch": n, "loss": 1 / (3 * n), "seconds": 2.0} for n in (1, 2)]
+    write_history(tmp_path / "history.csv", history)
+    assert read_history(tmp_path / "history.csv") == history
+    assert read_history(tmp_path / "nothing.csv") == []
