@@ -14,13 +14,13 @@ from rich.markup import escape
 from rich.text import Text
 
 from bcsub.live_rows import BEFORE, DONE, STARTING, STOPPED, Row, draw, fitting, row_of, totals
+from trainers.keeper import Progress
 from trainers.runs import Run
-from trainers.train import TrainProgress
 
 FRAME_LINES = 5  # heading, totals in two lines, what is said, and the cursor's own
 
 
-class RunsProgress(TrainProgress, Protocol):
+class RunsProgress(Progress, Protocol):
     """What a `bcsub train` over several runs tells besides."""
 
     def __enter__(self) -> Self: ...

@@ -53,7 +53,16 @@ def load_state(path: Path) -> State:
         with h5py.File(path) as file:
             return State(**json.loads(file["state"][()]), best=_read(file["best"]))
     except (OSError, KeyError, TypeError, ValueError) as error:
-        raise RunError(f"{path}: damaged ({error}). Delete it to train from the start.") from None
+        raise _damaged(path, error) from None
+
+
+def load_history(path: Path) -> list[dict[str, Any]]:
+    """The rows of the epochs that are trained. Raises RunError when the file is damaged."""
+    try:
+        with h5py.File(path) as file:
+            return json.loads(file["state"][()])["history"]
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise _damaged(path, error) from None
 
 
 def load_variables(path: Path, network: keras.Model, parts: int = 1) -> None:
@@ -85,6 +94,10 @@ def load_variables(path: Path, network: keras.Model, parts: int = 1) -> None:
 def _lasting(optimizer: keras.optimizers.Optimizer) -> list[keras.Variable]:
     """The optimizer's variables without the gradients that it gathers over a batch's parts."""
     return [v for v in optimizer.variables if "gradient_accumulator" not in v.path]
+
+
+def _damaged(path: Path, error: Exception) -> RunError:
+    return RunError(f"{path}: damaged ({error}). Delete it to train from the start.")
 
 
 def _write(group: h5py.Group, arrays: list[np.ndarray]) -> None:

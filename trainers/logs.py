@@ -161,8 +161,10 @@ class WeightsAndBiases(Log):
 
     def epoch(self, epoch: int, row: dict[str, Any]) -> None:
         """A metric epoch/… for every number of the row."""
+        import tensorflow as tf
+
         # it asks a network for the learning rate: that of the row, which may be an old one
-        rate = keras.Variable(row["learning_rate"], trainable=False)
+        rate = tf.constant(row["learning_rate"])
         self.callback.set_model(SimpleNamespace(optimizer=SimpleNamespace(learning_rate=rate)))
         self.callback.on_epoch_end(epoch, numbers(row))
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainers.report import read_history
+from trainers.checkpoint import load_history
 from trainers.runs import done
 
 
@@ -32,14 +32,13 @@ def standing(folder: Path, epochs: Mapping[str, int]) -> Standing:
     """Where the fold in `folder` stands; epochs: of each phase of its recipe, at most.
 
     Without a checkpoint nothing can be gone on with, whatever else lies there.
-    Raises RunError when its DONE is damaged.
+    Raises RunError when DONE or checkpoint is damaged.
     """
     summary = done(folder)
     if summary is not None:
         return Standing(int(summary.get("epochs", 0)), summary=summary)
-    if not (folder / "checkpoint.h5").is_file():
-        return Standing()
-    rows = read_history(folder / "history.csv")
+    path = folder / "checkpoint.h5"
+    rows = load_history(path) if path.is_file() else []
     if not rows:
         return Standing()
     phase = rows[-1]["phase"]

@@ -1,11 +1,12 @@
+import json
 from dataclasses import replace
 
+import h5py
 import pytest
 
 from trainers import custom_cnn, devices, plan
 from trainers.plan import plan as planned
 from trainers.recipe import Phase, overridden, with_preset
-from trainers.report import write_history
 from trainers.runs import Run
 
 
@@ -45,8 +46,9 @@ def test_a_batch_larger_than_the_data_is_cut_as_in_the_training(run, dataset):
 
 def test_a_run_that_goes_on(run, dataset):
     run.folder.mkdir(parents=True)
-    (run.folder / "checkpoint.h5").touch()
-    write_history(run.folder / "history.csv", [{"phase": "whole", "epoch": n} for n in (1, 2, 3)])
+    with h5py.File(run.folder / "checkpoint.h5", "w") as file:
+        rows = [{"phase": "whole", "epoch": epoch} for epoch in (1, 2, 3)]
+        file["state"] = json.dumps({"history": rows})
     row = planned(run, dataset)
     assert (row["state"], row["next_epoch"], row["weights"]) == ("begun", 4, "checkpoint")
 
