@@ -64,9 +64,7 @@ def prepare(
 
         chosen = load_competition(competition)
         asked = parse_splits(splits)
-        return prepare_archive(
-            archive, root, chosen, folds, seed, force, deep, say, asked, upscale
-        )
+        return prepare_archive(archive, root, chosen, folds, seed, force, deep, say, asked, upscale)
 
     answer(json, work, _show_prepared)
 
