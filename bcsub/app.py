@@ -4,7 +4,7 @@ from typing import Any
 
 import typer
 
-from bcsub import doctor, emulate, ensemble, members, prepare, review, train
+from bcsub import doctor, emulate, ensemble, fetch, members, prepare, review, train
 from bcsub.console import fail
 
 INTERRUPTED = 130  # what a shell expects after Ctrl-C
@@ -18,6 +18,7 @@ app = typer.Typer(
 
 app.command("doctor")(doctor.doctor)
 app.command("draw")(prepare.draw)
+app.command("fetch")(fetch.fetch)
 app.command("prepare")(prepare.prepare)
 app.command("train")(train.train)
 app.command("predict")(train.predict)

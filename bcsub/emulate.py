@@ -10,6 +10,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from bcsub.console import Json, Root, answer, progress
+from cells.splits import SPLITS_HELP, parse_splits
 
 CompetitionName = Annotated[
     str | None,
@@ -33,7 +34,12 @@ Zip = Annotated[
     Path | None,
     typer.Argument(metavar="[ZIP]", help="The zip to run; the newest in dist/ unless said."),
 ]
-Images = Annotated[Path | None, typer.Option(help="Score on this labelled npz instead.")]
+Images = Annotated[
+    Path | None,
+    typer.Option(help="Score on this labelled input instead: whatever `bcsub prepare` reads."),
+]
+Splits = Annotated[str, typer.Option("--splits", help="Of --images. " + SPLITS_HELP)]
+Upscale = Annotated[bool, typer.Option("--upscale", help="Of --images: enlarge what is smaller.")]
 Clean = Annotated[bool, typer.Option("--clean", help="Score on the clean test part instead.")]
 TimeLimit = Annotated[
     float | None,
@@ -78,6 +84,8 @@ def emulate(
     zip_path: Zip = None,
     images: Images = None,
     clean: Clean = False,
+    splits: Splits = "train",
+    upscale: Upscale = False,
     competition: CompetitionName = None,
     time_limit: TimeLimit = None,
     root: Root = Path("."),
@@ -96,7 +104,7 @@ def emulate(
 
         chosen = zip_path or newest_zip(root / "dist")
         asked = competition_of(root, competition)
-        labelled = choose_set(root, asked, images, clean)
+        labelled = choose_set(root, asked, images, clean, parse_splits(splits), upscale)
         if labelled.warning:
             _warn(labelled.warning)
         out = new_folder(root / "runs" / "emulated", chosen)

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from bcsub.console import Json, Root, answer, say
 from cells.competition import DEFAULT
+from cells.splits import SPLITS_HELP, parse_splits
 
 MOST_NAMED = 6  # rows in the table that a command prints
 
@@ -16,14 +17,26 @@ CompetitionName = Annotated[
     str, typer.Option("--competition", help="A shipped competition's name, or a TOML file.")
 ]
 
+Splits = Annotated[str, typer.Option("--splits", help=SPLITS_HELP)]
+Upscale = Annotated[
+    bool, typer.Option("--upscale", help="Enlarge images that are smaller than the competition's.")
+]
+
 
 def prepare(
-    archive: Annotated[Path, typer.Argument(help="The platform's npz: images and labels.")],
+    archive: Annotated[
+        Path,
+        typer.Argument(
+            help="The platform's npz, MedMNIST's, HDF5, or a folder of one folder per class."
+        ),
+    ],
     competition: CompetitionName = DEFAULT,
     folds: Annotated[
         int, typer.Option(min=2, max=100, help="Folds over all but the test part.")
     ] = 8,
     seed: Annotated[int, typer.Option(min=0, help="Decides test part, folds and corruptions.")] = 0,
+    splits: Splits = "train",
+    upscale: Upscale = False,
     root: Root = Path("."),
     force: Annotated[
         bool, typer.Option("--force", help="Do it again even if nothing changed.")
@@ -38,6 +51,11 @@ def prepare(
     Drops copies, joke pictures and what is no cell, keeps near copies in one fold, and shows what
     it did in work/prepare/review.html. Fill the column decision of review.csv there (keep, drop,
     or another label) and run it again: decisions overrule.
+
+    A folder's folders hold JPEG, PNG, BMP or TIFF and are named after the classes, in any case, or
+    by their numbers; they may lie in train/, val/ and test/. HDF5 holds pixels, or encoded pictures
+    of variable length, and labels. Other sizes are cropped and resized as the competition file
+    says.
     """
 
     def work() -> dict[str, Any]:
@@ -45,7 +63,8 @@ def prepare(
         from cells.prepare import prepare as prepare_archive
 
         chosen = load_competition(competition)
-        return prepare_archive(archive, root, chosen, folds, seed, force, deep, say)
+        asked = parse_splits(splits)
+        return prepare_archive(archive, root, chosen, folds, seed, force, deep, say, asked, upscale)
 
     answer(json, work, _show_prepared)
 

@@ -1,160 +1,134 @@
-"""The platform's archive: an npz of images and labels, read without pickle and distrusted.
+"""A labelled input: the platform's npz, MedMNIST's, HDF5, or a folder of one folder per class.
 
-Every way in which such a file was ever broken is one line that says what to do about it.
+Each reader gives parts; here the splits are chosen, the pictures read, and the labels checked.
 """
 
-import zipfile
-import zlib
+import hashlib
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+import h5py
 import numpy as np
 
+from cells.class_folders import TABLE, folder_digest, folder_parts
 from cells.competition import Competition
 from cells.errors import ArchiveError
-
-CHUNK = 512  # images looked at together, so that a float archive is never copied whole
+from cells.files import sha256
+from cells.fitting import Fit
+from cells.hdf5 import hdf5_parts
+from cells.npz import npz_parts
+from cells.parts import Part
+from cells.splits import TRAIN_ONLY, chosen_splits, hidden_warning
+from cells.stack import choose
 
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """images: (n, px, px, 3) uint8, 0-255. labels: (n,) int64, indices into the classes."""
+    """images: (n, px, px, 3) uint8, 0-255. labels: (n,) int64, indices into the classes.
+
+    names: (n,) the file, or split and number, of each row; None where the row number says it all.
+    splits: those the rows come from; none where the input has no splits.
+    warning: one line when hidden images may be among them. note: one line on sizes.
+    """
 
     images: np.ndarray
     labels: np.ndarray
+    names: tuple[str, ...] | None = None
+    splits: tuple[str, ...] = ()
+    warning: str | None = None
+    note: str | None = None
 
 
-def read_archive(path: Path, competition: Competition, every_class: bool = True) -> LabelledImages:
-    """Read a labelled archive in the platform's format.
+def read_archive(
+    path: Path,
+    competition: Competition,
+    every_class: bool = True,
+    splits: tuple[str, ...] = TRAIN_ONLY,
+    upscale: bool = False,
+) -> LabelledImages:
+    """Read a labelled input.
 
-    Integer and float pixels in 0..`pixel_max` are accepted and become 0-255.
+    Integer and float pixels in 0..`pixel_max` are accepted and become 0-255. Pictures of another
+    size become the competition's as its file says; smaller ones only with `upscale`.
     every_class: whether each of the competition's classes must occur (not so for a scored set).
+    splits: which splits are read of an input that has some; see `cells.splits`.
     Raises ArchiveError, one line, for anything that is not as the competition says.
     """
-    keys = competition.archive
-    images, labels = _load(path, (keys.images, keys.labels))
-    images = _checked_images(path.name, images, competition)
-    labels = _checked_labels(path.name, labels, len(images), competition, every_class)
-    return LabelledImages(images, labels)
-
-
-def _load(path: Path, keys: tuple[str, str]) -> list[np.ndarray]:
-    """The arrays under `keys`. Raises ArchiveError when the file does not hold them unharmed."""
-    if not path.exists():
-        raise ArchiveError(f"{path}: no such file. Give the path of the platform's npz.")
-    if not path.is_file():
-        raise ArchiveError(f"{path}: expected an npz file, got a folder.")
-    if path.stat().st_size == 0:
-        raise ArchiveError(
-            f"{path.name}: expected an npz file, got an empty one. Download it again."
-        )
-    with path.open("rb") as file:
-        start = file.read(6)
-    if not start.startswith(b"PK"):
-        kind = "a single array (npy)" if start == b"\x93NUMPY" else "another kind of file"
-        raise ArchiveError(
-            f"{path.name}: expected an npz file, got {kind}. Write it with numpy.savez."
-        )
-    if not zipfile.is_zipfile(path):
-        raise ArchiveError(
-            f"{path.name}: truncated, its end is missing ({path.stat().st_size} bytes came). "
-            "Download it again."
-        )
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            for key in keys:
-                if key not in archive.files:
-                    found = ", ".join(map(repr, archive.files)) or "nothing"
-                    raise ArchiveError(
-                        f"{path.name}: expected the arrays {keys[0]!r} and {keys[1]!r}, "
-                        f"got {found}. Name them under [archive] in the competition file."
-                    )
-            return [_member(archive, key, path.name) for key in keys]
-    except (OSError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
-        raise ArchiveError(f"{path.name}: damaged ({error}). Download it again.") from None
-
-
-def _member(archive: np.lib.npyio.NpzFile, key: str, name: str) -> np.ndarray:
-    """One array of the npz. Raises ArchiveError for Python objects and for broken array headers."""
-    try:
-        array = archive[key]
-    except (ValueError, RuntimeError, NotImplementedError) as error:
-        if "pickle" in str(error) or "Object arrays" in str(error):
-            raise ArchiveError(
-                f"{key}: expected numbers, got Python objects, which are never loaded "
-                f"({name}). Save plain arrays: numpy.savez with dtype uint8."
-            ) from None
-        raise ArchiveError(f"{name}: {key} is damaged ({error}). Download it again.") from None
-    if not isinstance(array, np.ndarray):
-        raise ArchiveError(
-            f"{key}: expected an array written by numpy.savez, got raw bytes ({name})."
-        )
-    return array
-
-
-def _checked_images(name: str, images: np.ndarray, competition: Competition) -> np.ndarray:
-    """(n, px, px, 3) uint8, 0-255. Raises ArchiveError for another shape, dtype or range."""
-    px, top = competition.image_px, competition.archive.pixel_max
-    if images.ndim != 4 or images.shape[1:] != (px, px, 3) or len(images) == 0:
-        raise ArchiveError(
-            f"images: expected shape (n, {px}, {px}, 3) with n > 0, got {images.shape} ({name}). "
-            f"The competition is {competition.name}; choose another with --competition."
-        )
-    if images.dtype == np.uint8 and top == 255:
-        highest = int(images.max())
-        if highest <= 1:
-            raise _too_dark(name, highest, top)
-        return images
-    if images.dtype.kind not in "uif":
-        raise ArchiveError(
-            f"images: expected integers or floats, got dtype {images.dtype} ({name}). "
-            "Save them as uint8."
-        )
-    _check_range(name, images, top)
-    out = np.empty(images.shape, np.uint8)
-    for start in range(0, len(images), CHUNK):
-        block = images[start : start + CHUNK].astype(np.float64)
-        out[start : start + CHUNK] = np.rint(block * (255 / top))
-    return out
-
-
-def _check_range(name: str, images: np.ndarray, top: float) -> None:
-    """Raise ArchiveError unless all pixels are finite, in 0..top and not all within 0-1."""
-    highest = -np.inf
-    for start in range(0, len(images), CHUNK):
-        block = images[start : start + CHUNK]
-        bad = ~np.isfinite(block).all(axis=(1, 2, 3))
-        if bad.any():
-            row = start + int(np.argmax(bad))
-            what = "NaN" if np.isnan(images[row]).any() else "infinity"
-            raise ArchiveError(
-                f"images: expected finite numbers, got {what} in row {row} ({name}). "
-                "Repair or remove the row and export the archive again."
-            )
-        low, high = float(block.min()), float(block.max())
-        if low < 0 or high > top:
-            row = start + int(np.argmax(((block < 0) | (block > top)).any(axis=(1, 2, 3))))
-            got = float(images[row].min()) if images[row].min() < 0 else float(images[row].max())
-            raise ArchiveError(
-                f"images: expected values 0 to {top:g}, got {got:g} in row {row} ({name}). "
-                "Set pixel_max in the competition file, or export the archive again."
-            )
-        highest = max(highest, high)
-    if top > 1 and highest <= 1:
-        raise _too_dark(name, highest, top)
-
-
-def _too_dark(name: str, highest: float, top: float) -> ArchiveError:
-    return ArchiveError(
-        f"images: expected values 0 to {top:g}, got none above {highest:g} ({name}). "
-        f"If scaled to 0-1, multiply by {top:g} or set pixel_max = 1 in the competition file."
+    parts = _parts(path, competition)
+    chosen = chosen_splits(path.name, [part.split for part in parts if part.split], splits)
+    taken = [part for part in parts if part.split is None or part.split in chosen]
+    unsplit = not chosen
+    fit = Fit(competition, upscale, guarded=every_class and unsplit and "unsplit" not in splits)
+    sizes: Counter[tuple[int, int]] = Counter()
+    images, labels = [], []
+    for part in taken:
+        pixels, counts = part.read(fit)
+        images.append(pixels)
+        labels.append(_checked_labels(path.name, part.labels, len(pixels), competition))
+        sizes += counts
+    together = np.concatenate(labels)
+    if not len(together):
+        raise ArchiveError(f"{path.name}: expected images, got none.")
+    if every_class:
+        _check_every_class(path.name, together, competition)
+    if unsplit and any(fit.whole_view(*size) for size in sizes):
+        chosen = ("unsplit",)
+    return LabelledImages(
+        images[0] if len(images) == 1 else np.concatenate(images),
+        together,
+        _names(taken),
+        chosen,
+        hidden_warning(path.name, chosen) or _foreign_splits(path, chosen, fit, sizes),
+        fit.note(sizes),
     )
 
 
+def archive_digest(path: Path, competition: Competition, splits: tuple[str, ...]) -> str:
+    """64 hex digits that change with the input's content and the rows that are read of it.
+
+    That of a file whose training split is read is its SHA-256.
+    """
+    content = folder_digest(path, competition, splits) if path.is_dir() else sha256(path)
+    if splits == TRAIN_ONLY:
+        return content
+    return hashlib.sha256(f"{content} {' '.join(splits)}".encode()).hexdigest()
+
+
+def _parts(path: Path, competition: Competition) -> list[Part]:
+    if not path.exists():
+        raise ArchiveError(
+            f"{path}: no such file. Give the path of the platform's npz, or of another input that "
+            "`bcsub prepare --help` names."
+        )
+    if path.is_dir():
+        return folder_parts(path, competition)
+    if h5py.is_hdf5(path):
+        return hdf5_parts(path, competition)
+    return npz_parts(path, competition.archive)
+
+
+def _foreign_splits(
+    path: Path, chosen: tuple[str, ...], fit: Fit, sizes: Counter[tuple[int, int]]
+) -> str | None:
+    """One line when whole views of the source were split by we know not whom."""
+    if not chosen or (path / TABLE).is_file() or not any(fit.whole_view(*size) for size in sizes):
+        return None
+    return (
+        f"{path.name}: whole views of the public source in train/, not sorted by `bcsub fetch "
+        "pbc`. Unless that folder follows BloodMNIST's splits, hidden images may be among them."
+    )
+
+
+def _names(parts: list[Part]) -> tuple[str, ...] | None:
+    names = [part.names for part in parts]
+    return None if None in names else tuple(name for each in names for name in each or ())
+
+
 def _checked_labels(
-    name: str, labels: np.ndarray, images: int, competition: Competition, every_class: bool
+    name: str, labels: np.ndarray, images: int, competition: Competition
 ) -> np.ndarray:
-    """(n,) int64. Raises ArchiveError for another length, shape, dtype, range, an absent class."""
+    """(n,) int64. Raises ArchiveError for another length, shape, dtype or range."""
     classes = competition.classes
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
@@ -186,15 +160,17 @@ def _checked_labels(
         row = int(np.argmax(bad))
         raise ArchiveError(
             f"labels: expected 0 to {len(classes) - 1} for {len(classes)} classes, got "
-            f"{labels[row]:g} in row {row} ({name}). The competition is {competition.name}; "
-            "choose another with --competition."
+            f"{labels[row]:g} in row {row} ({name}). {choose(competition)}"
         )
-    labels = labels.astype(np.int64)
-    absent = [c for c, count in enumerate(np.bincount(labels, minlength=len(classes))) if not count]
-    if every_class and absent:
+    return labels.astype(np.int64)
+
+
+def _check_every_class(name: str, labels: np.ndarray, competition: Competition) -> None:
+    """Raise ArchiveError for a class without a single row."""
+    classes = competition.classes
+    absent = np.flatnonzero(np.bincount(labels, minlength=len(classes)) == 0)
+    if len(absent):
         raise ArchiveError(
             f"labels: expected all {len(classes)} classes, got no image of class {absent[0]}, "
-            f"{classes[absent[0]]} ({name}). The competition is {competition.name}; "
-            "choose another with --competition."
+            f"{classes[absent[0]]} ({name}). {choose(competition)}"
         )
-    return labels

@@ -6,9 +6,16 @@ Another edition is another TOML file in `cells/competitions/` or anywhere on dis
 import tomllib
 from importlib.resources import files
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from cells.errors import CompetitionError
 
@@ -19,12 +26,37 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Originals(_Strict):
+    """Whole views in the public source of the competition's images, which shows their middle.
+
+    from_px: an image whose shorter side is at least this is such a view. crop_px: side of its
+    middle. hidden_among: whether the platform's hidden images may be among them.
+    """
+
+    from_px: int = Field(ge=16)
+    crop_px: int = Field(ge=16)
+    hidden_among: bool = False
+
+    @model_validator(mode="after")
+    def _middle_fits(self) -> Self:
+        if self.crop_px > self.from_px:
+            raise ValueError(f"crop_px is larger than from_px, {self.from_px}")
+        return self
+
+
 class Archive(_Strict):
-    """Keys and pixel range of the archive that the platform gives out."""
+    """Keys and pixel range of the archive that the platform gives out, and what else is read.
+
+    resize: how an image of another size becomes the competition's; without it that is an error.
+    folders: other names under which a class may have its folder, each with the class's own name.
+    """
 
     images: str = "images"
     labels: str = "labels"
     pixel_max: float = Field(255, gt=0)
+    resize: Literal["bicubic", "bilinear", "lanczos", "area", "nearest"] | None = None
+    folders: dict[str, str] = {}
+    originals: Originals | None = None
 
 
 class Platform(_Strict):
@@ -57,6 +89,13 @@ class Competition(_Strict):
             raise ValueError("the same class stands there twice")
         return classes
 
+    @model_validator(mode="after")
+    def _folders_are_of_classes(self) -> Self:
+        for folder, name in self.archive.folders.items():
+            if name not in self.classes:
+                raise ValueError(f"[archive.folders] {folder}: no class is called {name!r}")
+        return self
+
 
 def shipped() -> list[str]:
     """Names of the competition files that come with the package."""
@@ -86,8 +125,10 @@ def load_competition(name: str) -> Competition:
         ) from None
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        got = "" if first["type"] == "missing" else f", got {first['input']!r}"
+        where = "".join(f"{part}." for part in first["loc"]).removesuffix(".") or "the file"
+        whole = first["type"] == "missing" or isinstance(first["input"], dict)
+        got = "" if whole else f", got {first['input']!r}"
+        message = first["msg"].removeprefix("Value error, ")
         raise CompetitionError(
-            f"competition {name}: {where}: {first['msg']}{got}. Correct it in the file."
+            f"competition {name}: {where}: {message}{got}. Correct it in the file."
         ) from None

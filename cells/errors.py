@@ -18,6 +18,10 @@ class CompetitionError(BcsubError):
     """A competition file is missing or says something impossible."""
 
 
+class FetchError(BcsubError):
+    """A public source cannot be had, or is not what was published."""
+
+
 class DatasetError(BcsubError):
     """The prepared dataset is missing, damaged or does not fit what is asked."""
 

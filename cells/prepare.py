@@ -1,5 +1,6 @@
 """From the platform's archive to work/dataset.h5, with a page of what was done and why."""
 
+import csv
 import json
 import time
 from collections.abc import Callable
@@ -12,19 +13,21 @@ import numpy as np
 from cells import clean as cleaning
 from cells import folds as splitting
 from cells import shift as shifting
-from cells.archive import read_archive
+from cells.archive import LabelledImages, archive_digest, read_archive
 from cells.clean import Cleaning, clean
 from cells.competition import Competition
 from cells.dataset import KEPT, MANUAL, REASONS, TEST_PART, open_dataset, write_dataset
 from cells.decisions import Decisions, read_decisions
 from cells.entries import Changes, Review, compare, read_doubts, to_store
 from cells.errors import DatasetError
-from cells.files import fingerprint, sha256, write_json
+from cells.files import fingerprint, replacing, write_json
 from cells.folds import split
 from cells.prepare_pictures import draw_classes, draw_shifted
 from cells.review import write_review
 from cells.shift import FAMILIES, shift_images
+from cells.splits import TRAIN_ONLY
 
+ROWS = "rows.csv"
 PRODUCTS = (
     *("review.html", "review.csv", "dropped.png", "doubtful.png"),
     *("classes.png", "shifted.png"),
@@ -42,36 +45,41 @@ def prepare(
     force: bool = False,
     deep: bool = False,
     report: Report = lambda line: None,
+    splits: tuple[str, ...] = TRAIN_ONLY,
+    upscale: bool = False,
 ) -> dict[str, Any]:
     """Clean, split and corrupt an archive, once.
 
     Writes root/work/dataset.h5 and root/work/prepare/{review.html, review.csv, dropped.png,
-    doubtful.png, classes.png, shifted.png, summary.json}, and honours the decisions that the user
-    wrote into review.csv. When all is there already, made from the same archive with the same
+    doubtful.png, classes.png, shifted.png, summary.json}, and rows.csv where rows come from files
+    or splits; honours the decisions that the user wrote into review.csv. When all is there already, made from the same archive with the same
     settings and decisions, nothing is done and the stored summary returned, unless `force`.
-    deep: see `clean`. report: gets one line a step.
+    deep: see `clean`. report: gets one line a step. splits, upscale: see `read_archive`.
     Returns the summary: rows, kept, dropped {copy, joke, outlier, manual}, manual {kept, dropped,
     relabelled: rows where a decision differs from what was found}, changed {stay, go, relabelled:
     rows that differ from the dataset before; None for a first one}, near_copies (kept rows that
-    share a group), test, folds, classes {name: kept}, seconds, shift_images_per_s, dataset,
-    review, fingerprint, inputs and archive (its SHA-256).
+    share a group), test, folds, classes {name: kept}, splits (that the rows come from), warning
+    (when hidden images may be among them, else None), note (on other sizes, else None), seconds, shift_images_per_s, dataset,
+    review, fingerprint, inputs and archive (a digest of what was read of it).
     Raises ArchiveError, ReviewError or DatasetError.
     """
     started = time.perf_counter()
     work = root / "work"
     digest, inputs, decisions = "", "", Decisions()
-    if archive.is_file():
+    if archive.exists():
         report(f"fingerprint of {archive.name}")
-        digest = sha256(archive)
+        digest = archive_digest(archive, competition, splits)
         decisions = read_decisions(work / "prepare", digest, competition.classes)
-        inputs = _inputs(digest, competition, folds, seed, deep, decisions)
+        inputs = _inputs(digest, competition, folds, seed, deep, upscale, decisions)
     stored = None if force else _already(work, competition, inputs)
     if stored is not None:
+        _tell(report, stored["warning"], stored["note"])
         report(f"already prepared: {work / 'dataset.h5'} (--force does it again)")
         return stored
 
     report(f"reading {archive.name}")
-    given = read_archive(archive, competition)
+    given = read_archive(archive, competition, splits=splits, upscale=upscale)
+    _tell(report, given.warning, given.note)
     decisions.check(given.labels)
     report(f"looking for copies and jokes among {len(given.labels):,} rows")
     found = clean(given.images, given.labels, deep, report)
@@ -91,6 +99,7 @@ def prepare(
     doubts = read_doubts(work / "prepare", digest, competition.classes)
     review = Review(digest, competition.classes, given.labels, found, decisions, doubts, changes)
     write_review(work / "prepare", review, given.images.__getitem__, report)
+    _write_rows(work / "prepare" / ROWS, given, competition)
     report(f"writing {work / 'dataset.h5'}")
     identity = _identity(digest, competition, folds, seed, (dropped, labels, found.group))
     rows = {"labels": labels, "dropped": dropped, "group": found.group, "part": part, "fold": fold}
@@ -109,6 +118,9 @@ def prepare(
     summary |= {
         "changed": asdict(changes) if changes else None,
         "test": int((part == TEST_PART).sum()),
+        "splits": list(given.splits),
+        "warning": given.warning,
+        "note": given.note,
         "folds": folds,
         "dataset": str(work / "dataset.h5"),
         "review": str(work / "prepare" / "review.html"),
@@ -122,18 +134,38 @@ def prepare(
     return summary
 
 
+def _tell(report: Report, warning: str | None, note: str | None) -> None:
+    if warning:
+        report(f"warning: {warning}")
+    if note:
+        report(note)
+
+
+def _write_rows(path: Path, given: LabelledImages, competition: Competition) -> None:
+    """rows.csv: which file, or which number in which split, a row is. Gone where rows say it."""
+    if given.names is None:
+        path.unlink(missing_ok=True)
+        return
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        table = csv.writer(file)
+        table.writerow(("row", "label", "class", "source"))
+        for row, (label, name) in enumerate(zip(given.labels.tolist(), given.names, strict=True)):
+            table.writerow((row, label, competition.classes[label], name))
+
+
 def _inputs(
     digest: str,
     competition: Competition,
     folds: int,
     seed: int,
     deep: bool,
+    upscale: bool,
     decisions: Decisions,
 ) -> str:
     """Changes with anything that may change what is prepared; the same: nothing is to be done."""
     versions = (cleaning.VERSION, splitting.VERSION, shifting.VERSION)
     data = _of_the_data(competition)
-    return fingerprint(digest, data, folds, seed, versions, deep, decisions.key())
+    return fingerprint(digest, data, folds, seed, versions, deep, upscale, decisions.key())
 
 
 def _identity(

@@ -1,4 +1,4 @@
-"""What a submission is scored on: a part of the dataset, or any labelled npz."""
+"""What a submission is scored on: a part of the dataset, or any labelled input."""
 
 import hashlib
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from cells.archive import read_archive
 from cells.competition import DEFAULT, Competition, load_competition
 from cells.dataset import TRAIN_PART, Dataset, open_dataset
 from cells.errors import DatasetError
+from cells.splits import TRAIN_ONLY
 
 
 @dataclass(frozen=True)
@@ -40,9 +41,14 @@ def competition_of(root: Path, name: str | None) -> Competition:
 
 
 def choose_set(
-    root: Path, competition: Competition, images: Path | None = None, clean: bool = False
+    root: Path,
+    competition: Competition,
+    images: Path | None = None,
+    clean: bool = False,
+    splits: tuple[str, ...] = TRAIN_ONLY,
+    upscale: bool = False,
 ) -> Labelled:
-    """What `bcsub emulate` scores on: the npz `images`, else a test part of the dataset in `root`.
+    """What `bcsub emulate` scores on: `images`, else a test part of the dataset in `root`.
 
     Raises DatasetError or ArchiveError, one line, when it is missing or does not fit.
     """
@@ -50,7 +56,7 @@ def choose_set(
         return dataset_part(open_dataset(_dataset_path(root)), competition, clean)
     if clean:
         raise DatasetError("--clean: chooses a part of the dataset, got --images too. Drop one.")
-    return read_labelled(images, competition, _prepared(root))
+    return read_labelled(images, competition, _prepared(root), splits, upscale)
 
 
 def _dataset_path(root: Path) -> Path:
@@ -84,16 +90,23 @@ def dataset_part(dataset: Dataset, competition: Competition, clean: bool = False
     return Labelled(name, images, dataset.labels[rows].astype(np.int64), rows)
 
 
-def read_labelled(path: Path, competition: Competition, dataset: Dataset | None = None) -> Labelled:
-    """Read any labelled npz that has the archive's keys; a class may be missing from it.
+def read_labelled(
+    path: Path,
+    competition: Competition,
+    dataset: Dataset | None = None,
+    splits: tuple[str, ...] = TRAIN_ONLY,
+    upscale: bool = False,
+) -> Labelled:
+    """Read any labelled input that `bcsub prepare` reads; a class may be missing from it.
 
-    dataset: where given, images that are exact copies of its training rows set `warning`.
-    Raises ArchiveError, one line, for anything that is not such a file.
+    dataset: where given, images that are exact copies of its training rows set `warning`; so do
+    splits in which hidden images may be.
+    Raises ArchiveError, one line, for anything that is not such an input.
     """
-    held = read_archive(path, competition, every_class=False)
+    held = read_archive(path, competition, every_class=False, splits=splits, upscale=upscale)
     images = held.images
     copies = training_copies(images, dataset) if dataset else 0
-    warning = None
+    warning = held.warning
     if copies:
         warning = (
             f"{path.name}: {copies} of {len(images)} images are exact copies of training rows; "

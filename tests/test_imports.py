@@ -21,7 +21,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bcsub": {"cells", "emulator", "ensemble", "submission", "trainers"},
 }
 RUNTIME = {"numpy", "tensorflow", "h5py"}
-PACKAGE_OF = {"cv2": "opencv-python-headless", "keras_cv": "keras-cv", "sklearn": "scikit-learn"}
+PACKAGE_OF = {
+    "cv2": "opencv-python-headless",
+    "keras_cv": "keras-cv",
+    "PIL": "pillow",
+    "sklearn": "scikit-learn",
+}
 
 
 def modules(root: Path, room: str) -> list[Path]:

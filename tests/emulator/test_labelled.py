@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from cells.competition import Competition
+from cells.competition import Archive, Competition
 from cells.dataset import write_dataset
 from cells.errors import ArchiveError, CompetitionError, DatasetError
 from emulator.labelled import choose_set, competition_of
@@ -112,3 +113,36 @@ def test_the_competition_is_the_datasets_unless_said(root, tmp_path_factory):
     assert competition_of(tmp_path_factory.mktemp("empty"), None).name == "an2dl2024"
     with pytest.raises(CompetitionError, match="got 'nope'"):
         competition_of(root, "nope")
+
+
+def test_of_an_input_with_splits_only_what_is_asked_for(tmp_path: Path) -> None:
+    competition = Competition(
+        name="two",
+        title="",
+        classes=("a", "b"),
+        image_px=16,
+        archive=Archive(resize="area"),
+    )
+    arrays = {
+        "train_images": np.full((4, 32, 32, 3), 100, np.uint8),
+        "train_labels": np.array([0, 1, 0, 1]),
+        "test_images": np.full((2, 32, 32, 3), 200, np.uint8),
+        "test_labels": np.array([1, 1]),
+    }
+    np.savez(tmp_path / "m.npz", **arrays)
+    usual = choose_set(tmp_path, competition, tmp_path / "m.npz")
+    assert usual.labels.tolist() == [0, 1, 0, 1]
+    assert usual.images.shape == (4, 16, 16, 3)
+    assert usual.warning is None
+    asked = choose_set(tmp_path, competition, tmp_path / "m.npz", splits=("test",))
+    assert (asked.images == 200).all()
+    assert str(asked.warning).startswith("m.npz: with images of test. The platform's hidden")
+
+
+def test_a_folder_is_scored_on(tmp_path: Path) -> None:
+    competition = Competition(name="two", title="", classes=("a", "b"), image_px=16)
+    (tmp_path / "set" / "B").mkdir(parents=True)
+    Image.fromarray(np.full((16, 16, 3), 7, np.uint8)).save(tmp_path / "set" / "B" / "1.png")
+    chosen = choose_set(tmp_path, competition, tmp_path / "set")
+    assert chosen.labels.tolist() == [1]
+    assert (chosen.images == 7).all()

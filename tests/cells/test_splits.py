@@ -1,0 +1,27 @@
+import pytest
+
+from cells.errors import ArchiveError
+from cells.splits import parse_splits, split_named
+
+
+def test_splits_come_in_their_own_order():
+    assert parse_splits("test, train") == ("train", "test")
+    assert parse_splits("unsplit") == ("unsplit",)
+
+
+@pytest.mark.parametrize("text", ["", "all", "train;val"])
+def test_an_unknown_split(text):
+    with pytest.raises(ArchiveError) as caught:
+        parse_splits(text)
+    assert str(caught.value) == (
+        f"--splits: expected some of train, val, test, unsplit, got {text!r}. Leave it out: train "
+        "is what may be learnt from."
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "split"),
+    [("Train", "train"), ("test-set", "test"), ("my val images", "val"), ("protest", None)],
+)
+def test_names_of_splits(name, split):
+    assert split_named(name) == split
