@@ -17,7 +17,7 @@ from sklearn.metrics import accuracy_score, log_loss
 
 from cells.errors import RunError
 from trainers import checkpoint
-from trainers.batches import plain_batches, training_batches
+from trainers.batches import plain_batches, steps_per_epoch, training_batches
 from trainers.networks import HEAD_PREFIX
 from trainers.recipe import Phase, Recipe
 from trainers.report import write_history
@@ -36,7 +36,11 @@ class Progress(Protocol):
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Images (n, px, px, 3) uint8 and labels (n,) int64; the inner rows in both versions."""
+    """Images (n, px, px, 3) uint8 and labels (n,) int64; the inner rows in two or three versions.
+
+    labels are (n, classes) float32 where the images were augmented once (`trainers.offline`).
+    inner_augmented: by RandAugment, where the recipe asks for it.
+    """
 
     images: np.ndarray
     labels: np.ndarray
@@ -44,6 +48,7 @@ class TrainingData:
     inner_shifted: np.ndarray
     inner_labels: np.ndarray
     classes: int
+    inner_augmented: np.ndarray | None = None
 
 
 def phases(recipe: Recipe) -> list[tuple[str, Phase]]:
@@ -75,7 +80,7 @@ def fit(
     if state.history:
         started -= state.history[-1]["elapsed_s"]
     batch = min(recipe.batch, len(data.labels))
-    steps = len(data.labels) // batch
+    steps = steps_per_epoch(data.labels, data.classes, recipe, batch)
     for index, (name, phase) in enumerate(phases(recipe)):
         if index < state.phase:
             continue

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from cells.augment import Dose, Policy
+from cells.policy import Dose, Policy
 from trainers.batches import class_weights, plain_batches, training_batches
 from trainers.recipe import Phase, Recipe
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from cells.augment import Dose, Policy
 from cells.errors import RecipeError
+from cells.policy import Dose, Policy
 from trainers.recipe import Phase, Recipe, overridden, with_preset
 
 BASE = Recipe(
