@@ -197,7 +197,7 @@ def _several(policy: Policy, own_seed: Callable[[], int]) -> Doses:
         (
             policy.rand_augment,
             lambda s: _layer(
-                keras_cv.layers.RandAugment(
+                RandAugment(
                     VALUES,
                     augmentations_per_image=policy.rand_augment_ops,
                     magnitude=s,
@@ -206,7 +206,7 @@ def _several(policy: Policy, own_seed: Callable[[], int]) -> Doses:
                 )
             ),
         ),
-        (policy.augmix, lambda s: _layer(_AugMix(max(s, 0.01), own_seed()))),
+        (policy.augmix, lambda s: _layer(AugMix(max(s, 0.01), own_seed()))),
     ]
 
 
@@ -215,7 +215,7 @@ def _occlusion(policy: Policy, own_seed: Callable[[], int]) -> Doses:
     return [
         (
             policy.grid_mask,
-            lambda s: _layer(layers.GridMask((0.2, max(0.2, s)), seed=own_seed())),
+            lambda s: _layer(GridMask((0.2, max(0.2, s)), seed=own_seed())),
         ),
         (
             policy.cutout,
@@ -232,7 +232,22 @@ def _solarization(strength: float, seed: int) -> Any:
     )
 
 
-class _AugMix(keras_cv.layers.AugMix):
+class _OneByOne:
+    """For KerasCV's layers that loop over images: in their order, so that draws follow it."""
+
+    def _map_fn(self, func: Callable[[Any], Any], inputs: Any) -> Any:
+        return tf.map_fn(func, inputs, parallel_iterations=1)
+
+
+class GridMask(_OneByOne, keras_cv.layers.GridMask):
+    """KerasCV's GridMask."""
+
+
+class RandAugment(_OneByOne, keras_cv.layers.RandAugment):
+    """KerasCV's RandAugment."""
+
+
+class AugMix(_OneByOne, keras_cv.layers.AugMix):
     """KerasCV's AugMix with a severity that says how far an image goes.
 
     As published there, a low severity posterizes and solarizes most, the angle is in radians where

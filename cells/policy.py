@@ -46,7 +46,7 @@ class Policy(BaseModel):
     rand_augment_ops: int = Field(2, ge=1, le=8)
     rand_augment_stddev: float = Field(0.2, ge=0, le=1)  # of the magnitude
     augmix: Dose = Dose()  # strength: largest severity
-    grid_mask: Dose = Dose()  # strength: largest share of a cell that is masked
+    grid_mask: Dose = Dose()  # strength: largest side of a hole, share of the grid's step
     cutout: Dose = Dose()  # strength: largest side of the hole, share of the image's
     mixup: Dose = Dose()  # strength: alpha of the Beta distribution
     cutmix: Dose = Dose()  # strength: alpha of the Beta distribution

@@ -66,8 +66,8 @@ def _check_disk(path: Path, needed: int) -> None:
     free = shutil.disk_usage(path.parent).free
     if free < 1.05 * needed:
         raise RunError(
-            f"{path}: expected {1.05 * needed / 1e9:.2f} GB of free disk for the augmented images, "
-            f"got {free / 1e9:.2f} GB. Free some, or make fewer with --set offline_images=…"
+            f"{path}: expected {1.05 * needed / 1e9:.2g} GB of free disk for the augmented images, "
+            f"got {free / 1e9:.2g} GB. Free some, or make fewer with --set offline_images=…"
         )
 
 

@@ -53,5 +53,5 @@ def class_weights(counts: np.ndarray, power: float) -> np.ndarray:
     alike, .5 takes the square root, 1 gives each class the same share of the loss.
     Returns (classes,) float32; a class without images weighs 0.
     """
-    weights = np.power(counts, -power, out=np.zeros(len(counts)), where=counts > 0)
+    weights = np.power(counts, -float(power), out=np.zeros(len(counts)), where=counts > 0)
     return (weights * counts.sum() / (weights * counts).sum()).astype(np.float32)

@@ -25,7 +25,7 @@ def recipe(**fields) -> Recipe:
     fields = {
         "whole": Phase(epochs=1, peak_lr=0.01),
         "policy": Policy(flip=0),
-        "class_weights": False,
+        "class_weight_power": 0,
         "ema_momentum": 0.0,
         "clip_norm": 1e9,
         "batch": 6,
@@ -366,7 +366,7 @@ IMBALANCED = [0, 0, 0, 0, 1, 2]
         # .7 of the label and .1 of each class
         ({"label_smoothing": 0.3}, 0.7 * CROSS_ENTROPY @ [4, 1, 1] / 6 + 0.1 * CROSS_ENTROPY.sum()),
         # roots of inverse frequency are 1/2, 1, 1: on average 4/6
-        ({"class_weights": True}, CROSS_ENTROPY @ [4 * 0.75, 1.5, 1.5] / 6),
+        ({"class_weight_power": 0.5}, CROSS_ENTROPY @ [4 * 0.75, 1.5, 1.5] / 6),
         # the hidden layer's kernel has six numbers, all -1/2; that of the logits only zeros
         ({"l1": 0.1}, CROSS_ENTROPY @ [4, 1, 1] / 6 + 0.1 * 6 * 0.5),
         ({"l2": 0.1}, CROSS_ENTROPY @ [4, 1, 1] / 6 + 0.1 * 6 * 0.25),
