@@ -35,6 +35,13 @@ def prepare(
         int, typer.Option(min=2, max=100, help="Folds over all but the test part.")
     ] = 8,
     seed: Annotated[int, typer.Option(min=0, help="Decides test part, folds and corruptions.")] = 0,
+    shares: Annotated[
+        str,
+        typer.Option(
+            help="TRAIN/HELD-OUT/TEST in per cent, such as 60/36/4, in place of folds: one "
+            "held-out part, which is fold 0."
+        ),
+    ] = "",
     splits: Splits = "train",
     upscale: Upscale = False,
     root: Root = Path("."),
@@ -60,11 +67,22 @@ def prepare(
 
     def work() -> dict[str, Any]:
         from cells.competition import load_competition
+        from cells.folds import parse_shares
         from cells.prepare import prepare as prepare_archive
 
-        chosen = load_competition(competition)
-        asked = parse_splits(splits)
-        return prepare_archive(archive, root, chosen, folds, seed, force, deep, say, asked, upscale)
+        return prepare_archive(
+            archive,
+            root,
+            load_competition(competition),
+            folds=folds,
+            seed=seed,
+            force=force,
+            deep=deep,
+            report=say,
+            splits=parse_splits(splits),
+            upscale=upscale,
+            shares=parse_shares(shares) if shares else None,
+        )
 
     answer(json, work, _show_prepared)
 

@@ -5,156 +5,64 @@ and is never part of a saved network. Pixels stay 0-255 throughout.
 
 A layer sees only the images it will change: of a batch of 64 a rate of .25 gives it 16, picked
 anew each batch. That is what makes a dozen layers affordable on two cores.
+
+Who is picked and what `cells.stateless` does follow from the key of the batch to the bit. KerasCV's
+layers draw from streams that `seed` starts; with several threads the order in which the batches
+draw from them is nobody's to say.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras_cv
 import numpy as np
 import tensorflow as tf
-from pydantic import BaseModel, ConfigDict, Field
+
+from cells.policy import Dose, Policy
+from cells.stateless import flip, noise, split_rotate
 
 VALUES = (0, 255)
+BLACK: dict[str, Any] = {"fill_mode": "constant", "fill_value": 0.0}
 
-
-class Dose(BaseModel):
-    """How often an augmentation acts, and how strongly.
-
-    rate: share of the images, 0-1. strength: 0-1, what it means stands at each field of `Policy`.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    rate: float = Field(0.0, ge=0, le=1)
-    strength: float = Field(0.5, ge=0, le=1)
-
-
-class Policy(BaseModel):
-    """The augmentation of one recipe. A rate of 0 leaves a layer out.
-
-    Geometry fills with black, as the platform's images are. None of these is one of the two
-    families of `cells.shift` that no policy may contain (elastic, jpeg).
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    flip: float = Field(1.0, ge=0, le=1)  # share of images that may be flipped, both ways
-    rotate: Dose = Dose()  # strength 1: up to a full turn either way
-    translate: Dose = Dose()  # strength: share of the side
-    zoom: Dose = Dose()  # strength: how far out; in by half of that
-    shear: Dose = Dose()  # strength: KerasCV's shear factor
-    hue: Dose = Dose()  # strength 1: anywhere on the wheel
-    saturation: Dose = Dose()  # strength 1: grey to fully saturated
-    brightness: Dose = Dose()  # strength: share of 255
-    contrast: Dose = Dose()  # strength: KerasCV's contrast factor
-    channel_shift: Dose = Dose()  # strength: share of 127
-    channel_shuffle: Dose = Dose()  # strength is not used: a permutation of three channels
-    grayscale: Dose = Dose()  # strength is not used
-    solarize: Dose = Dose()  # strength: how far below 255 the threshold may lie
-    posterize: Dose = Dose()  # strength 1: down to 1 bit, 0: 8 bits
-    blur: Dose = Dose()  # strength: sigma over 4 px
-    noise: Dose = Dose()  # strength: largest standard deviation, share of 255
-    rand_augment: Dose = Dose()  # strength: KerasCV's magnitude
-    rand_augment_ops: int = Field(2, ge=1, le=8)
-    rand_augment_stddev: float = Field(0.2, ge=0, le=1)  # of the magnitude
-    grid_mask: Dose = Dose()  # strength: largest share of a cell that is masked
-    cutout: Dose = Dose()  # strength: largest side of the hole, share of the image's
-    mixup: Dose = Dose()  # strength: alpha of the Beta distribution
-    cutmix: Dose = Dose()  # strength: alpha of the Beta distribution
-
-
-def _noise(largest: float, seed: int) -> Callable[..., tf.Tensor]:
-    """Gaussian noise, its standard deviation drawn per image up to `largest`; KerasCV has none."""
-
-    def layer(images: tf.Tensor, training: bool) -> tf.Tensor:
-        deviation = tf.random.uniform((images.shape[0], 1, 1, 1), 0.0, largest, seed=seed)
-        noise = tf.random.normal(images.shape, seed=seed + 1)
-        return tf.clip_by_value(images + deviation * noise, 0.0, 255.0)
-
-    return layer
-
-
-def _layers(policy: Policy, image_px: int, seed: int) -> list[tuple[float, Any]]:
-    """(rate, layer) in the order they act: geometry, colour, RandAugment, occlusion."""
-    layers = keras_cv.layers
-    numbers = np.random.default_rng(seed)
-
-    def own_seed() -> int:
-        return int(numbers.integers(2**31 - 1))
-
-    black: dict[str, Any] = {"fill_mode": "constant", "fill_value": 0.0}
-    kernel_px = max(3, image_px // 12 | 1)
-    makers: list[tuple[Dose, Callable[[float], Any]]] = [
-        (
-            Dose(rate=policy.flip),
-            lambda s: layers.RandomFlip("horizontal_and_vertical", seed=own_seed()),
-        ),
-        (policy.rotate, lambda s: layers.RandomRotation(s, seed=own_seed(), **black)),
-        (policy.translate, lambda s: layers.RandomTranslation(s, s, seed=own_seed(), **black)),
-        (policy.zoom, lambda s: layers.RandomZoom((-s / 2, s), seed=own_seed(), **black)),
-        (policy.shear, lambda s: layers.RandomShear(s, s, seed=own_seed(), **black)),
-        (policy.hue, lambda s: layers.RandomHue(s, VALUES, seed=own_seed())),
-        (
-            policy.saturation,
-            lambda s: layers.RandomSaturation((0.5 - s / 2, 0.5 + s / 2), seed=own_seed()),
-        ),
-        (policy.brightness, lambda s: layers.RandomBrightness(s, VALUES, seed=own_seed())),
-        (policy.contrast, lambda s: layers.RandomContrast(VALUES, s, seed=own_seed())),
-        (policy.channel_shift, lambda s: layers.RandomChannelShift(VALUES, s, seed=own_seed())),
-        (policy.channel_shuffle, lambda s: layers.ChannelShuffle(3, seed=own_seed())),
-        (policy.grayscale, lambda s: layers.Grayscale(3)),
-        (
-            policy.solarize,
-            lambda s: layers.Solarization(
-                VALUES, threshold_factor=(255 * (1 - s), 255), seed=own_seed()
-            ),
-        ),
-        (policy.posterize, lambda s: layers.Posterization(VALUES, bits=max(1, round(8 - 7 * s)))),
-        (
-            policy.blur,
-            lambda s: layers.RandomGaussianBlur(kernel_px, (0.0, 4 * s), seed=own_seed()),
-        ),
-        (policy.noise, lambda s: _noise(255 * s, own_seed())),
-        (
-            policy.rand_augment,
-            lambda s: layers.RandAugment(
-                VALUES,
-                augmentations_per_image=policy.rand_augment_ops,
-                magnitude=s,
-                magnitude_stddev=policy.rand_augment_stddev,
-                seed=own_seed(),
-            ),
-        ),
-        (policy.grid_mask, lambda s: layers.GridMask((0.2, max(0.2, s)), seed=own_seed())),
-        (
-            policy.cutout,
-            lambda s: layers.RandomCutout((min(0.1, s), s), (min(0.1, s), s), seed=own_seed()),
-        ),
-    ]
-    return [(dose.rate, make(dose.strength)) for dose, make in makers if dose.rate > 0]
+# images (n, px, px, 3) float32 and a key (2,) int64 to the changed images
+Act = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+Doses = list[tuple[Dose, Callable[[float], Act]]]
 
 
 def augmenter(
     policy: Policy, image_px: int, batch: int, seed: int
-) -> Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
+) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
     """A function for `tf.data.Dataset.map` over batches of exactly `batch` images.
 
-    It takes images (batch, px, px, 3) of any number type 0-255 and labels (batch, classes) float32
-    that sum to 1, and gives both as float32, augmented and mixed. Layers are seeded from `seed`;
-    a parallel map still makes the sequence unrepeatable.
+    It takes images (batch, px, px, 3) of any number type 0-255, labels (batch, classes) float32
+    that sum to 1 and a key (2,) int64 of the batch, and gives images and labels as float32,
+    augmented and mixed. The same key picks the same images for each layer and flips, turns and
+    adds noise alike; KerasCV's layers are seeded from `seed` alone.
     """
-    layers = [(_share(rate, batch), layer) for rate, layer in _layers(policy, image_px, seed)]
+    acts = [
+        (_share(dose.rate, batch), make(dose.strength))
+        for dose, make in _doses(policy, image_px, seed)
+        if dose.rate > 0
+    ]
     mix = keras_cv.layers.MixUp(alpha=max(policy.mixup.strength, 1e-3), seed=seed)
     cut = keras_cv.layers.CutMix(alpha=max(policy.cutmix.strength, 1e-3), seed=seed + 1)
     mixed, cut_mixed = _share(policy.mixup.rate, batch), _share(policy.cutmix.rate, batch)
     if mixed + cut_mixed > batch:
         mixed = batch - cut_mixed
 
-    def augment(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def augment(
+        images: tf.Tensor, labels: tf.Tensor, key: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        if not tf.executing_eagerly():
+            # of this graph alone: what KerasCV draws without a seed of its own
+            tf.compat.v1.set_random_seed(seed)
         images = tf.ensure_shape(tf.cast(images, tf.float32), (batch, image_px, image_px, 3))
-        for count, layer in layers:
-            images = _on_some(layer, images, count, batch)
+        if acts:
+            keys = tf.unstack(tf.random.split(key, len(acts) + 1))
+            orders = tf.argsort(tf.random.stateless_uniform((len(acts), batch), keys[-1]))
+            for (count, act), order, own_key in zip(acts, tf.unstack(orders), keys, strict=False):
+                images = _on_some(act, images, order[:count], own_key)
         images, labels = _on_slice(_mix_up, mix, images, labels, 0, mixed)
         images, labels = _on_slice(_cut_mix, cut, images, labels, mixed, mixed + cut_mixed)
         return tf.clip_by_value(images, 0.0, 255.0), labels
@@ -162,18 +70,225 @@ def augmenter(
     return augment
 
 
+# ---- once, in an order that can be repeated ------------------------------------------------------
+
+
+def augmented_in_order(
+    batches: tf.data.Dataset, policy: Policy, image_px: int, batch: int, seed: int
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Augment batches one after the other in one thread, so that the same seed gives the same.
+
+    batches: of images (batch, px, px, 3) uint8 and labels (batch, classes) float32.
+    Yields images (batch, px, px, 3) uint8, rounded, and labels (batch, classes) float32.
+    """
+    augment = augmenter(policy, image_px, batch, seed)
+
+    def changed(
+        number: tf.Tensor, given: tuple[tf.Tensor, tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        images, labels = augment(*given, tf.stack([tf.constant(seed, tf.int64), number]))
+        return tf.cast(tf.round(images), tf.uint8), labels
+
+    options = tf.data.Options()
+    options.threading.private_threadpool_size = 1
+    options.threading.max_intra_op_parallelism = 1
+    for images, labels in batches.enumerate().map(changed).with_options(options):
+        yield images.numpy(), labels.numpy()
+
+
+def augmented_once(images: np.ndarray, policy: Policy, seed: int, batch: int = 64) -> np.ndarray:
+    """Images as a policy changes them, made once and the same for the same seed.
+
+    images: (n, px, px, 3) uint8, 0-255. batch: at most so many at a time; rates are shares of it.
+    Returns (n, px, px, 3) uint8. Raises ValueError for a policy that mixes images: their labels
+    would no longer be true.
+    """
+    if policy.mixup.rate or policy.cutmix.rate:
+        raise ValueError("augmented_once: expected a policy without mixup and cutmix")
+    if not len(images):
+        return images
+    batch = math.ceil(len(images) / math.ceil(len(images) / batch))  # all alike, few left over
+    rows = np.arange(math.ceil(len(images) / batch) * batch) % len(images)
+    given = tf.data.Dataset.from_tensor_slices(rows.reshape(-1, batch)).map(
+        lambda order: (tf.gather(images, order), tf.zeros((batch, 1)))
+    )
+    changed = augmented_in_order(given, policy, images.shape[1], batch, seed)
+    return np.concatenate([part for part, _ in changed])[: len(images)]
+
+
+# ---- the layers ----------------------------------------------------------------------------------
+
+
+def _doses(policy: Policy, image_px: int, seed: int) -> Doses:
+    """(dose, what makes it act) in the order they act: geometry, colour, mixtures, occlusion."""
+    numbers = np.random.default_rng(seed)
+
+    def own_seed() -> int:
+        return int(numbers.integers(1, 2**31 - 1))
+
+    return [
+        (Dose(rate=policy.flip), lambda s: flip),
+        (policy.split_rotate, lambda s: split_rotate),
+        *_geometry(policy, own_seed),
+        *_colour(policy, own_seed),
+        *_focus(policy, own_seed, image_px),
+        *_several(policy, own_seed),
+        *_occlusion(policy, own_seed),
+    ]
+
+
+def _layer(layer: Any) -> Act:
+    """One of KerasCV's, which draws from its own stream."""
+    return lambda images, key: tf.cast(layer(images, training=True), tf.float32)
+
+
+def _geometry(policy: Policy, own_seed: Callable[[], int]) -> Doses:
+    layers = keras_cv.layers
+    return [
+        (policy.rotate, lambda s: _layer(layers.RandomRotation(s, seed=own_seed(), **BLACK))),
+        (
+            policy.translate,
+            lambda s: _layer(layers.RandomTranslation(s, s, seed=own_seed(), **BLACK)),
+        ),
+        (policy.zoom, lambda s: _layer(layers.RandomZoom((-s / 2, s), seed=own_seed(), **BLACK))),
+        (policy.shear, lambda s: _layer(layers.RandomShear(s, s, seed=own_seed(), **BLACK))),
+    ]
+
+
+def _colour(policy: Policy, own_seed: Callable[[], int]) -> Doses:
+    layers = keras_cv.layers
+    return [
+        (policy.hue, lambda s: _layer(layers.RandomHue(s, VALUES, seed=own_seed()))),
+        (
+            policy.saturation,
+            lambda s: _layer(layers.RandomSaturation((0.5 - s / 2, 0.5 + s / 2), seed=own_seed())),
+        ),
+        (policy.brightness, lambda s: _layer(layers.RandomBrightness(s, VALUES, seed=own_seed()))),
+        (policy.contrast, lambda s: _layer(layers.RandomContrast(VALUES, s, seed=own_seed()))),
+        (
+            policy.channel_shift,
+            lambda s: _layer(layers.RandomChannelShift(VALUES, s, seed=own_seed())),
+        ),
+        (policy.channel_shuffle, lambda s: _layer(layers.ChannelShuffle(3, seed=own_seed()))),
+        (policy.grayscale, lambda s: _layer(layers.Grayscale(3))),
+        (policy.solarize, lambda s: _layer(_solarization(s, own_seed()))),
+        (
+            policy.posterize,
+            lambda s: _layer(layers.Posterization(VALUES, bits=max(1, round(8 - 7 * s)))),
+        ),
+    ]
+
+
+def _focus(policy: Policy, own_seed: Callable[[], int], image_px: int) -> Doses:
+    kernel_px = max(3, image_px // 12 | 1)
+    return [
+        (
+            policy.blur,
+            lambda s: _layer(
+                keras_cv.layers.RandomGaussianBlur(kernel_px, (0.0, 4 * s), seed=own_seed())
+            ),
+        ),
+        (policy.noise, lambda s: noise(255 * s)),
+    ]
+
+
+def _several(policy: Policy, own_seed: Callable[[], int]) -> Doses:
+    return [
+        (
+            policy.rand_augment,
+            lambda s: _layer(
+                RandAugment(
+                    VALUES,
+                    augmentations_per_image=policy.rand_augment_ops,
+                    magnitude=s,
+                    magnitude_stddev=policy.rand_augment_stddev,
+                    seed=own_seed(),
+                )
+            ),
+        ),
+        (policy.augmix, lambda s: _layer(AugMix(max(s, 0.01), own_seed()))),
+    ]
+
+
+def _occlusion(policy: Policy, own_seed: Callable[[], int]) -> Doses:
+    layers = keras_cv.layers
+    return [
+        (
+            policy.grid_mask,
+            lambda s: _layer(GridMask((0.2, max(0.2, s)), seed=own_seed())),
+        ),
+        (
+            policy.cutout,
+            lambda s: _layer(
+                layers.RandomCutout((min(0.1, s), s), (min(0.1, s), s), seed=own_seed())
+            ),
+        ),
+    ]
+
+
+def _solarization(strength: float, seed: int) -> Any:
+    return keras_cv.layers.Solarization(
+        VALUES, threshold_factor=(255 * (1 - strength), 255), seed=seed
+    )
+
+
+class _OneByOne:
+    """For KerasCV's layers that loop over images: in their order, so that draws follow it."""
+
+    def _map_fn(self, func: Callable[[Any], Any], inputs: Any) -> Any:
+        return tf.map_fn(func, inputs, parallel_iterations=1)
+
+
+class GridMask(_OneByOne, keras_cv.layers.GridMask):
+    """KerasCV's GridMask."""
+
+
+class RandAugment(_OneByOne, keras_cv.layers.RandAugment):
+    """KerasCV's RandAugment."""
+
+
+class AugMix(_OneByOne, keras_cv.layers.AugMix):
+    """KerasCV's AugMix with a severity that says how far an image goes.
+
+    As published there, a low severity posterizes and solarizes most, the angle is in radians where
+    degrees are meant, and the ninth of its nine changes never comes.
+    """
+
+    def __init__(self, severity: float, seed: int) -> None:
+        super().__init__(VALUES, severity=severity, seed=seed)
+        self.negative = _solarization(severity, seed + 1)
+        self.turn = keras_cv.layers.RandomRotation(severity * 30 / 360, seed=seed + 2)
+
+    def _loop_on_depth(self, depth: tf.Tensor, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        which = self._random_generator.uniform((), 0, 9, tf.int32)
+        return depth + 1, self._apply_op(image, which)
+
+    def _solarize(self, image: tf.Tensor) -> tf.Tensor:
+        return self.negative(image)
+
+    def _rotate(self, image: tf.Tensor) -> tf.Tensor:
+        return self.turn(image)
+
+    def _posterize(self, image: tf.Tensor) -> tf.Tensor:
+        lost_bits = tf.round(4 * self.severity_factor())
+        step = 2.0**lost_bits
+        return tf.floor(image / step) * step
+
+
+# ---- on a part of the batch ----------------------------------------------------------------------
+
+
 def _share(rate: float, batch: int) -> int:
     """How many of a batch an augmentation gets: at least one when its rate is above 0."""
     return max(1, round(rate * batch)) if rate > 0 else 0
 
 
-def _on_some(layer: Any, images: tf.Tensor, count: int, batch: int) -> tf.Tensor:
-    """Apply `layer` to `count` images of the batch, picked at random."""
-    if count == batch:
-        return tf.cast(layer(images, training=True), tf.float32)
-    picked = tf.random.shuffle(tf.range(batch))[:count]
-    changed = layer(tf.gather(images, picked), training=True)
-    return tf.tensor_scatter_nd_update(images, picked[:, None], tf.cast(changed, tf.float32))
+def _on_some(act: Act, images: tf.Tensor, picked: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+    """Change the images of the numbers `picked`."""
+    if picked.shape[0] == images.shape[0]:
+        return act(images, key)
+    changed = act(tf.gather(images, picked), key)
+    return tf.tensor_scatter_nd_update(images, picked[:, None], changed)
 
 
 def _on_slice(

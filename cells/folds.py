@@ -58,7 +58,7 @@ def parse_shares(text: str) -> tuple[float, float, float]:
         train = held_out = test = 0.0
     if min(train, held_out, test) <= 0 or abs(train + held_out + test - 1) > 1e-6:
         raise DatasetError(
-            f"--split: expected TRAIN/HELD-OUT/TEST in per cent that sum to 100, such as 60/36/4, "
+            f"--shares: expected TRAIN/HELD-OUT/TEST in per cent that sum to 100, such as 60/36/4, "
             f"got {text!r}."
         )
     return train, held_out, test

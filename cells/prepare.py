@@ -47,30 +47,35 @@ def prepare(
     report: Report = lambda line: None,
     splits: tuple[str, ...] = TRAIN_ONLY,
     upscale: bool = False,
+    shares: tuple[float, float, float] | None = None,
 ) -> dict[str, Any]:
     """Clean, split and corrupt an archive, once.
 
     Writes root/work/dataset.h5 and root/work/prepare/{review.html, review.csv, dropped.png,
     doubtful.png, classes.png, shifted.png, summary.json}, and rows.csv where rows come from files
-    or splits; honours the decisions that the user wrote into review.csv. When all is there already, made from the same archive with the same
-    settings and decisions, nothing is done and the stored summary returned, unless `force`.
+    or splits; honours the decisions that the user wrote into review.csv. When all is there
+    already, made from the same archive with the same settings and decisions, nothing is done and
+    the stored summary returned, unless `force`.
+    shares: train, held out and test, in place of folds: see `split`.
     deep: see `clean`. report: gets one line a step. splits, upscale: see `read_archive`.
     Returns the summary: rows, kept, dropped {copy, joke, outlier, manual}, manual {kept, dropped,
     relabelled: rows where a decision differs from what was found}, changed {stay, go, relabelled:
     rows that differ from the dataset before; None for a first one}, near_copies (kept rows that
     share a group), test, folds, classes {name: kept}, splits (that the rows come from), warning
-    (when hidden images may be among them, else None), note (on other sizes, else None), seconds, shift_images_per_s, dataset,
-    review, fingerprint, inputs and archive (a digest of what was read of it).
+    (when hidden images may be among them, else None), note (on other sizes, else None), seconds,
+    shift_images_per_s, dataset, review, fingerprint, inputs and archive (a digest of what was read
+    of it).
     Raises ArchiveError, ReviewError or DatasetError.
     """
     started = time.perf_counter()
     work = root / "work"
     digest, inputs, decisions = "", "", Decisions()
+    divided = shares or folds
     if archive.exists():
         report(f"fingerprint of {archive.name}")
         digest = archive_digest(archive, competition, splits)
         decisions = read_decisions(work / "prepare", digest, competition.classes)
-        inputs = _inputs(digest, competition, folds, seed, deep, upscale, decisions)
+        inputs = _inputs(digest, competition, divided, seed, deep, upscale, decisions)
     stored = None if force else _already(work, competition, inputs)
     if stored is not None:
         _tell(report, stored["warning"], stored["note"])
@@ -86,7 +91,8 @@ def prepare(
     dropped, labels = decisions.apply(found.dropped, given.labels)
     changes = _changes(work, digest, dropped, labels)
     kept = np.flatnonzero(dropped == KEPT)
-    part, fold = split(labels, found.group, kept, folds, np.random.default_rng(seed))
+    part, fold = split(labels, found.group, kept, folds, np.random.default_rng(seed), shares)
+    folds = 1 if shares else folds
 
     report(f"corrupting a copy of each of {len(kept):,} images")
     began = time.perf_counter()
@@ -101,7 +107,7 @@ def prepare(
     write_review(work / "prepare", review, given.images.__getitem__, report)
     _write_rows(work / "prepare" / ROWS, given, competition)
     report(f"writing {work / 'dataset.h5'}")
-    identity = _identity(digest, competition, folds, seed, (dropped, labels, found.group))
+    identity = _identity(digest, competition, divided, seed, (dropped, labels, found.group))
     rows = {"labels": labels, "dropped": dropped, "group": found.group, "part": part, "fold": fold}
     write_dataset(
         work / "dataset.h5",
@@ -156,7 +162,7 @@ def _write_rows(path: Path, given: LabelledImages, competition: Competition) -> 
 def _inputs(
     digest: str,
     competition: Competition,
-    folds: int,
+    divided: int | tuple[float, float, float],
     seed: int,
     deep: bool,
     upscale: bool,
@@ -165,13 +171,13 @@ def _inputs(
     """Changes with anything that may change what is prepared; the same: nothing is to be done."""
     versions = (cleaning.VERSION, splitting.VERSION, shifting.VERSION)
     data = _of_the_data(competition)
-    return fingerprint(digest, data, folds, seed, versions, deep, upscale, decisions.key())
+    return fingerprint(digest, data, divided, seed, versions, deep, upscale, decisions.key())
 
 
 def _identity(
     digest: str,
     competition: Competition,
-    folds: int,
+    divided: int | tuple[float, float, float],
     seed: int,
     rows: tuple[np.ndarray, np.ndarray, np.ndarray],
 ) -> str:
@@ -186,7 +192,7 @@ def _identity(
     rows_bytes = [each.tobytes() for each in (stays, labels[stays], group[stays])]
     versions = (splitting.VERSION, shifting.VERSION)
     data = _of_the_data(competition)
-    return fingerprint(digest, data, folds, seed, versions, *rows_bytes)
+    return fingerprint(digest, data, divided, seed, versions, *rows_bytes)
 
 
 def _of_the_data(competition: Competition) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import keras
 
 from cells.errors import RunError
 from trainers import checkpoint, devices
-from trainers.batches import in_parts, training_batches
+from trainers.batches import in_parts, steps_per_epoch, training_batches
 from trainers.keeper import Keeper, Progress, Training, TrainingData
 from trainers.objective import compile_network, set_trainable
 from trainers.recipe import Phase, Recipe
@@ -61,7 +61,7 @@ def fit(
         data=data,
         state=state,
         batch=batch,
-        steps=len(data.labels) // batch,
+        steps=steps_per_epoch(data.labels, data.classes, recipe, batch),
         started=started,
         path=checkpoint_path,
         progress=progress,

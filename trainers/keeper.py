@@ -34,7 +34,11 @@ class Progress(Protocol):
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Images (n, px, px, 3) uint8 and labels (n,) int64; the inner rows in both versions."""
+    """Images (n, px, px, 3) uint8 and labels (n,) int64; the inner rows in two or three versions.
+
+    labels are (n, classes) float32 where the images were augmented once (`trainers.offline`).
+    inner_augmented: by RandAugment, where the recipe asks for it.
+    """
 
     images: np.ndarray
     labels: np.ndarray
@@ -42,6 +46,15 @@ class TrainingData:
     inner_shifted: np.ndarray
     inner_labels: np.ndarray
     classes: int
+    inner_augmented: np.ndarray | None = None
+
+    @property
+    def inner_versions(self) -> dict[str, np.ndarray]:
+        """The inner rows by the name of the version: clean, shifted and perhaps augmented."""
+        versions = {"clean": self.inner_clean, "shifted": self.inner_shifted}
+        if self.inner_augmented is not None:
+            versions["augmented"] = self.inner_augmented
+        return versions
 
 
 @dataclass
@@ -134,9 +147,9 @@ class Keeper(keras.callbacks.Callback):
 
 
 def inner_scores(network: keras.Model, data: TrainingData, batch: int) -> dict[str, float]:
-    """Log loss and accuracy on the inner rows, clean and shifted, by the history's names."""
+    """Log loss and accuracy on each version of the inner rows, by the history's names."""
     scores: dict[str, float] = {}
-    for name, images in (("clean", data.inner_clean), ("shifted", data.inner_shifted)):
+    for name, images in data.inner_versions.items():
         loss, accuracy = score(network, images, data.inner_labels, batch)
         scores |= {f"inner_{name}_loss": loss, f"inner_{name}_accuracy": accuracy}
     return scores

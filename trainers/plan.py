@@ -10,6 +10,7 @@ from trainers.differences import from_shipped
 from trainers.fit import phases
 from trainers.pretrained import cached_file
 from trainers.runs import Run
+from trainers.sampling import epoch_images
 from trainers.standing import standing
 from trainers.train import split_rows
 
@@ -23,7 +24,9 @@ def plan(run: Run, dataset: Dataset, weights_file: Path | None = None) -> dict[s
     """
     epochs = {name: phase.epochs for name, phase in phases(run.recipe)}
     stands = standing(run.folder, epochs)
-    images = len(split_rows(dataset, run.fold, run.recipe, run.seed)[0])
+    learn = split_rows(dataset, run.fold, run.recipe, run.seed)[0]
+    online = epoch_images(dataset.labels[learn], len(dataset.classes), run.recipe.oversample)
+    images = run.recipe.offline_images or online
     batch = min(run.recipe.batch, images)
     return {
         "run": run.run,

@@ -1,6 +1,6 @@
 """Augmentation policies that several recipes share. `bcsub train` draws what they make."""
 
-from cells.augment import Dose, Policy
+from cells.policy import Dose, Policy
 
 # Every family in small doses, two to four at once: variety and strength of augmentation is what
 # moved past editions' scores most.

@@ -15,8 +15,8 @@ from pydantic import (
     model_validator,
 )
 
-from cells.augment import Policy
 from cells.errors import RecipeError
+from cells.policy import Dose, Policy
 
 
 class Phase(BaseModel):
@@ -94,16 +94,20 @@ class Recipe(BaseModel):
     clip_norm: float | None = Field(1.0, gt=0)  # global norm of the gradient; None: not clipped
     focal_gamma: float = Field(0.0, ge=0)  # focal loss; 0: cross-entropy
     label_smoothing: float = Field(0.0, ge=0, lt=1)
-    class_weights: bool = True  # inverse frequency, square root taken, mean 1 over the images
+    class_weight_power: float = Field(0.5, ge=0, le=1)  # of inverse frequency; 0: none
+    oversample: float = Field(0.0, ge=0, le=1)  # 1: each class as often as the largest
     ema_momentum: float = Field(0.99, ge=0, lt=1)  # moving average of weights per step; 0: off
     mixed_precision: bool = True  # on a GPU; a CPU always computes in float32
     head: Phase | None = None  # phase 1, on a frozen pretrained backbone
     whole: Phase  # phase 2
     policy: Policy = Policy()
+    offline_images: int | None = Field(None, ge=2)  # made once by the policy; None: online, anew
     inner_fraction: float = Field(0.1, gt=0, lt=0.5)  # of the training rows, watched while training
+    inner_rand_augment: Dose = Dose()  # a third version of the inner rows, by RandAugment
 
     @field_validator(
-        "network_px", "head", "layer_scale", "norm_momentum", "clip_norm", mode="before"
+        *("network_px", "head", "layer_scale", "norm_momentum", "clip_norm", "offline_images"),
+        mode="before",
     )
     @classmethod
     def _absent(cls, value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -10,17 +10,20 @@ from typing import Any
 import keras
 import numpy as np
 
+from cells.augment import augmented_once
 from cells.contact_sheet import contact_sheet
 from cells.dataset import Dataset
 from cells.errors import RecipeError, RunError
 from cells.files import write_json
 from cells.folds import inner_rows
+from cells.policy import Policy
 from trainers import devices
 from trainers.batches import training_batches
 from trainers.catalog import member
 from trainers.export import write_member
 from trainers.fit import fit
 from trainers.keeper import Progress, TrainingData
+from trainers.offline import offline_images
 from trainers.predict import predict_run
 from trainers.pretrained import load_pretrained, resolve
 from trainers.recipe import Recipe
@@ -86,7 +89,7 @@ def train_run(
     started = time.perf_counter()
     keras.utils.set_random_seed(run.seed)
     resumed = checkpoint.is_file()
-    data = training_data(dataset, run.fold, run.recipe, run.seed)
+    data = training_data(dataset, run.fold, run.recipe, run.seed, progress.say)
     if not resumed:
         progress.say(f"{run.run} fold {run.fold}: {len(data.labels)} training images")
         _draw_batches(run, data, dataset)
@@ -103,16 +106,33 @@ def train_run(
     return _finish(run, dataset, network, history, progress)
 
 
-def training_data(dataset: Dataset, fold: int, recipe: Recipe, seed: int) -> TrainingData:
-    """Training rows without the inner ones, which come clean and shifted."""
+def training_data(
+    dataset: Dataset,
+    fold: int,
+    recipe: Recipe,
+    seed: int,
+    say: Callable[[str], None] = lambda text: None,
+) -> TrainingData:
+    """Training rows without the inner ones, which come clean, shifted and perhaps augmented.
+
+    Training rows that the recipe wants augmented once come from work/augmented/, where they are
+    made if they are not there.
+    """
     learn, inner = split_rows(dataset, fold, recipe, seed)
+    images, labels = dataset.images(learn), dataset.labels[learn]
+    classes, count = len(dataset.classes), recipe.offline_images
+    if count is not None:
+        folder = dataset.path.parent / "augmented"
+        images, labels = offline_images(folder, images, labels, classes, count, recipe, seed, say)
+    inner_clean = dataset.images(inner)
     return TrainingData(
-        images=dataset.images(learn),
-        labels=dataset.labels[learn],
-        inner_clean=dataset.images(inner),
+        images=images,
+        labels=labels,
+        inner_clean=inner_clean,
         inner_shifted=dataset.shifted(inner),
         inner_labels=dataset.labels[inner],
-        classes=len(dataset.classes),
+        classes=classes,
+        inner_augmented=_inner_augmented(inner_clean, recipe, seed),
     )
 
 
@@ -128,6 +148,19 @@ def split_rows(
     if not len(learn):
         raise RunError("no training rows are left. Prepare an archive with more images.")
     return learn, inner
+
+
+def _inner_augmented(images: np.ndarray, recipe: Recipe, seed: int) -> np.ndarray | None:
+    """The inner rows by RandAugment at the recipe's own rate and magnitude; None at rate 0."""
+    if not recipe.inner_rand_augment.rate:
+        return None
+    policy = Policy(
+        flip=0,
+        rand_augment=recipe.inner_rand_augment,
+        rand_augment_ops=recipe.policy.rand_augment_ops,
+        rand_augment_stddev=recipe.policy.rand_augment_stddev,
+    )
+    return augmented_once(images, policy, seed)
 
 
 def _draw_batches(run: Run, data: TrainingData, dataset: Dataset) -> None:

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from submission.model import VIEWS, read_member
 from trainers import checkpoint, devices
-from trainers.batches import training_batches
+from trainers.batches import steps_per_epoch, training_batches
 from trainers.export import write_member
 from trainers.fit import phases
 from trainers.keeper import TrainingData, score
@@ -123,7 +123,7 @@ def measured(
     peak_mb, free_mb = on_gpu or (peak[0], peak[0] + psutil.virtual_memory().available / MB)
     return Trial(
         batch=batch,
-        steps=len(data.labels) // batch,
+        steps=steps_per_epoch(data.labels, data.classes, recipe, batch),
         start_s=start_s,
         step_s=step_s,
         pipeline_s=pipeline_s,
@@ -163,7 +163,7 @@ def _epoch_end(network: keras.Model, data: TrainingData, batch: int, folder: Pat
     score(network, images, labels, batch)
     began = time.perf_counter()
     score(network, images, labels, batch)
-    versions = 2
+    versions = len(data.inner_versions)
     scoring_s = (time.perf_counter() - began) * versions * len(data.inner_labels) / len(labels)
     began = time.perf_counter()
     checkpoint.save(folder / "checkpoint.h5", checkpoint.State(best=network.get_weights()), network)

@@ -3,16 +3,19 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from cv2 import connectedComponents
 from pydantic import ValidationError
 
 from cells import augment
-from cells.augment import Dose, Policy, augmenter
+from cells.augment import AugMix, augmented_once, augmenter
+from cells.policy import Dose, Policy
 
 LAYERS = [name for name, field in Policy.model_fields.items() if field.annotation is Dose]
 MIXING = ("mixup", "cutmix")
-WITHOUT_STRENGTH = ("channel_shuffle", "grayscale")
+WITHOUT_STRENGTH = ("channel_shuffle", "grayscale", "split_rotate")
 GEOMETRY = ("rotate", "translate", "zoom", "shear")
 PX = 24
+KEY = tf.constant([1, 2], tf.int64)
 
 
 def noise(n: int) -> np.ndarray:
@@ -26,11 +29,11 @@ def flat(values: list[int]) -> np.ndarray:
     return np.broadcast_to(np.uint8(values)[:, None, None, None], (len(values), PX, PX, 3)).copy()
 
 
-def augmented(images: np.ndarray, policy: Policy, labels: np.ndarray | None = None, seed: int = 5):
+def augmented(images, policy: Policy, labels: np.ndarray | None = None, seed: int = 5):
     """Images and labels (one class an image, unless given) as a policy leaves them."""
     labels = np.eye(len(images), dtype=np.float32) if labels is None else labels
     act = augmenter(policy, images.shape[1], len(images), seed)
-    out, shares = act(tf.constant(images), tf.constant(labels))
+    out, shares = act(tf.constant(images), tf.constant(labels), KEY)
     assert (out.dtype, shares.dtype) == (tf.float32, tf.float32)
     assert (out.shape, shares.shape) == (images.shape, labels.shape)
     return out.numpy(), shares.numpy()
@@ -49,8 +52,8 @@ def changes(out: np.ndarray, images: np.ndarray) -> np.ndarray:
 
 
 def test_the_policy_has_geometry_colour_occlusion_mixing_and_randaugment():
-    named = {"rand_augment", "cutmix", "mixup", "grid_mask", "cutout", "hue", *GEOMETRY}
-    assert named < {*LAYERS}
+    techniques = {"rand_augment", "augmix", "cutmix", "mixup", "grid_mask", "cutout"}
+    assert techniques | {"split_rotate", "hue", *GEOMETRY} < {*LAYERS}
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -83,6 +86,13 @@ def test_flips_go_both_ways_and_are_the_only_default():
     same = np.array([(out == version).all(axis=(1, 2, 3)) for version in versions])
     assert same.any(axis=0).all()
     assert same.any(axis=1).all()
+
+
+def test_flips_of_a_share_leave_the_rest_alone():
+    images = noise(64)
+    out, _ = augmented(images, Policy(flip=0.5))
+    # 32 are picked, of which a quarter stays as it was on average
+    assert 18 <= (changes(out, images) > 0).sum() <= 31
 
 
 def test_without_any_rate_nothing_happens():
@@ -136,6 +146,91 @@ def test_channel_shuffle_permutes_channels():
     assert all(sorted(order) == [10, 20, 30] for order in orders)
 
 
+def quadrants(image: np.ndarray) -> list[np.ndarray]:
+    half = len(image) // 2
+    return [
+        image[y, x]
+        for y in (slice(half), slice(-half, None))
+        for x in (slice(half), slice(-half, None))
+    ]
+
+
+def test_split_and_rotate_keeps_quadrants_of_one_colour():
+    coloured = np.kron(np.array([[10, 20], [30, 40]]), np.ones((PX // 2, PX // 2)))
+    images = np.broadcast_to(coloured[None, :, :, None], (16, PX, PX, 3)).astype(np.uint8)
+    out, _ = augmented(images, only("split_rotate"))
+    np.testing.assert_array_equal(out, images)
+
+
+@pytest.mark.parametrize("px", [PX, PX - 1], ids=["even", "odd"])
+def test_split_and_rotate_turns_each_quadrant_in_its_place(px):
+    images = np.random.default_rng(0).integers(0, 256, (64, px, px, 3)).astype(np.uint8)
+    out, _ = augmented(images, only("split_rotate"))
+    turns = []
+    for before, after in zip(images, out, strict=True):
+        for was, now in zip(quadrants(before), quadrants(after), strict=True):
+            fits = [turn for turn in range(4) if (np.rot90(was, turn) == now).all()]
+            assert len(fits) == 1
+            turns += fits
+    # 256 quadrants, each turn as likely: 64 of each, sd 7
+    assert all(40 < count < 88 for count in np.bincount(turns, minlength=4))
+    assert len({*map(tuple, np.reshape(turns, (64, 4)))}) > 40  # of 256 ways to turn four
+    half = px // 2
+    np.testing.assert_array_equal(out[:, half : px - half], images[:, half : px - half])
+    np.testing.assert_array_equal(out[:, :, half : px - half], images[:, :, half : px - half])
+
+
+def test_grid_mask_blackens_holes_of_a_grid():
+    out, _ = augmented(np.full((16, 48, 48, 3), 255, np.uint8), only("grid_mask", strength=0.6))
+    assert set(np.unique(out)) == {0, 255}
+    holes = [connectedComponents((image[..., 0] == 0).astype(np.uint8))[0] - 1 for image in out]
+    assert np.median(holes) >= 3
+    # a hole is .2 to .6 of its cell each way
+    assert 0.04 < (out == 0).mean() < 0.36
+
+
+def test_cutout_blackens_one_rectangle():
+    out, _ = augmented(np.full((16, 48, 48, 3), 255, np.uint8), only("cutout", strength=0.5))
+    assert set(np.unique(out)) == {0, 255}
+    sides = []
+    for image in out:
+        black = image[..., 0] == 0
+        sides.append((black.any(axis=1).sum(), black.any(axis=0).sum()))
+        assert black.sum() == np.prod(sides[-1])
+    assert np.max(sides) <= 24
+    assert np.median(sides) >= 5
+
+
+def test_augmix_with_little_severity_changes_little():
+    """As KerasCV has it, an image is posterized and solarized most at the lowest severity."""
+    image = tf.constant(noise(1)[0] // 2, tf.float32)
+    layer = AugMix(0.01, 3)
+    for act in (layer._posterize, layer._solarize):
+        np.testing.assert_array_equal(act(image), image)
+    assert np.abs(layer._rotate(image) - image).mean() < 0.5
+    strong = AugMix(1.0, 3)
+    for act in (strong._posterize, strong._solarize, strong._rotate):
+        assert max(np.abs(act(image) - image).mean() for _ in range(8)) > 1
+
+
+def test_augmix_draws_from_all_nine_changes(monkeypatch):
+    layer, drawn = AugMix(0.5, 3), set()
+    monkeypatch.setattr(layer, "_apply_op", lambda image, which: drawn.add(int(which)))
+    for _ in range(200):
+        layer._loop_on_depth(0, None)
+    assert drawn == set(range(9))
+
+
+def test_augmix_mixes_an_image_with_changed_ones():
+    """Half black, half white: all that contrast, bits and inversion can make of them is black and
+    white, so what lies between them was mixed."""
+    images = np.zeros((16, PX, PX, 3), np.uint8)
+    images[:, :, PX // 2 :] = 255
+    out, _ = augmented(images, only("augmix", strength=1))
+    corners = out[:, [0, 0, -1, -1], [0, -1, 0, -1]]
+    assert ((corners > 5) & (corners < 250)).any(axis=(1, 2)).sum() >= 4
+
+
 def test_rand_augment_makes_as_many_changes_as_the_policy_says(monkeypatch):
     asked = {}
 
@@ -143,7 +238,7 @@ def test_rand_augment_makes_as_many_changes_as_the_policy_says(monkeypatch):
         asked.update(settings, value_range=value_range)
         return lambda images, training: images
 
-    monkeypatch.setattr(augment.keras_cv.layers, "RandAugment", layer)
+    monkeypatch.setattr(augment, "RandAugment", layer)
     augmented(
         noise(2),
         Policy(
@@ -171,8 +266,43 @@ def test_the_images_are_picked_anew_for_each_batch():
     images = tf.constant(noise(16))
     labels = tf.constant(np.eye(16, dtype=np.float32))
     act = augmenter(only("grayscale", rate=0.25), PX, 16, 0)
-    picked = [tuple(changes(act(images, labels)[0].numpy(), images) > 1) for _ in range(4)]
+    keys = tf.unstack(tf.random.split(KEY, 4))
+    picked = [tuple(changes(act(images, labels, key)[0].numpy(), images) > 1) for key in keys]
     assert len(set(picked)) > 1
+
+
+def test_each_layer_picks_its_own_images():
+    both = Policy(flip=0, grayscale=Dose(rate=0.5), posterize=Dose(rate=0.5, strength=1))
+    images = np.broadcast_to(np.uint8([200, 100, 50]), (32, PX, PX, 3)).copy()
+    out = augmented(images, both)[0][:, 0, 0]
+    grey = out[:, 0] == out[:, 1]
+    one_bit = np.isin(out, (0, 128)).all(axis=1)
+    assert (grey.sum(), one_bit.sum()) == (16, 16)
+    assert 0 < (grey & one_bit).sum() < 16
+
+
+@pytest.mark.parametrize(
+    "name", ["rand_augment", "augmix", "split_rotate", "grid_mask", "cutout", *MIXING]
+)
+def test_a_technique_acts_on_its_share_and_leaves_the_rest_alone(name):
+    images = noise(16)
+    out, labels = augmented(images, only(name, rate=0.5, strength=1))
+    changed = changes(out, images) > 0.01
+    assert 5 <= changed.sum() <= 8
+    np.testing.assert_array_equal(labels[~changed], np.eye(16)[~changed])
+
+
+def test_what_is_our_own_follows_from_the_key():
+    policy = Policy(
+        flip=0.5, split_rotate=Dose(rate=0.5), noise=Dose(rate=0.5), grayscale=Dose(rate=0.5)
+    )
+    images, labels = tf.constant(noise(16)), tf.eye(16)
+
+    def made(seed: int, key: tf.Tensor) -> np.ndarray:
+        return augmenter(policy, PX, 16, seed)(images, labels, key)[0].numpy()
+
+    np.testing.assert_array_equal(made(3, KEY), made(4, KEY))
+    assert changes(made(3, KEY), made(3, KEY + 1)).mean() > 5
 
 
 @pytest.mark.parametrize("rate", [-0.1, 1.1])
@@ -234,7 +364,46 @@ def test_all_layers_together_inside_tf_data():
     images = noise(32)
     labels = np.eye(32, dtype=np.float32)
     batches = tf.data.Dataset.from_tensor_slices((images, labels)).repeat().batch(16)
-    for out, shares in batches.map(augmenter(policy, PX, 16, 0)).take(2):
+    act = augmenter(policy, PX, 16, 0)
+    for out, shares in batches.map(lambda x, y: act(x, y, KEY)).take(2):
         assert (out.dtype, out.shape) == (tf.float32, (16, PX, PX, 3))
         assert 0 <= out.numpy().min() < out.numpy().max() <= 255
         np.testing.assert_allclose(shares.numpy().sum(axis=1), 1, atol=1e-5)
+
+
+# ---- once ----------------------------------------------------------------------------------------
+
+
+def test_augmented_once_is_the_same_for_the_same_seed():
+    names = ("hue", "rotate", "rand_augment", "grid_mask", "cutout", "noise", "split_rotate")
+    policy = Policy(**{name: Dose(rate=0.5, strength=0.5) for name in names})
+    images = noise(40)
+    tf.random.set_seed(0)
+    once = augmented_once(images, policy, seed=3, batch=16)
+    tf.random.set_seed(1)
+    np.testing.assert_array_equal(augmented_once(images, policy, seed=3, batch=16), once)
+    assert (once.dtype, once.shape) == (np.uint8, images.shape)
+    assert changes(once, images.astype(float)).mean() > 5
+    other = augmented_once(images, policy, seed=4, batch=16).astype(float)
+    assert changes(other, once).mean() > 5
+
+
+@pytest.mark.parametrize("n", [5, 16, 18, 40])
+def test_augmented_once_keeps_the_order_to_the_last_image(n):
+    images = noise(n)
+    np.testing.assert_array_equal(augmented_once(images, Policy(flip=0), 0, batch=16), images)
+
+
+def test_augmented_once_changes_the_share_asked_for():
+    images = noise(60)  # four batches of 15, .6 of them 9 each
+    once = augmented_once(images, only("grayscale", rate=0.6), 0, batch=16)
+    assert (changes(once.astype(float), images) > 1).sum() == 36
+
+
+def test_augmented_once_refuses_what_would_make_labels_untrue():
+    with pytest.raises(ValueError, match="expected a policy without mixup and cutmix"):
+        augmented_once(noise(4), only("mixup"), 0)
+
+
+def test_augmented_once_of_nothing_is_nothing():
+    assert len(augmented_once(noise(0), only("hue"), 0)) == 0

@@ -119,6 +119,6 @@ def test_shares_that_are_none(text):
     with pytest.raises(DatasetError) as caught:
         parse_shares(text)
     assert str(caught.value) == (
-        "--split: expected TRAIN/HELD-OUT/TEST in per cent that sum to 100, such as 60/36/4, "
+        "--shares: expected TRAIN/HELD-OUT/TEST in per cent that sum to 100, such as 60/36/4, "
         f"got {text!r}."
     )

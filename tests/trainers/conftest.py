@@ -89,7 +89,7 @@ def finished(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Simp
     .run, .dataset, .between (files that lay there after the interruption), .tolds (two), .done
     (what train_run returned).
     """
-    from cells.augment import Dose, Policy
+    from cells.policy import Dose, Policy
     from trainers.recipe import Phase, Recipe
     from trainers.runs import Run
     from trainers.train import train_run

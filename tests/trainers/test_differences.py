@@ -32,7 +32,7 @@ def test_only_the_fields_that_differ_by_their_dotted_names():
 
 
 def test_the_settings_of_a_difference_make_the_recipe_again():
-    other = overridden(TOY, ["depths=2,2", "class_weights=false", "whole.peak_lr=3e-4"])
+    other = overridden(TOY, ["depths=2,2", "class_weight_power=0", "whole.peak_lr=3e-4"])
     assert overridden(TOY, differences(stored(other), TOY).settings) == other
 
 

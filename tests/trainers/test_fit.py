@@ -28,7 +28,7 @@ def recipe(**fields) -> Recipe:
     fields = {
         "whole": Phase(epochs=1, peak_lr=0.01),
         "policy": Policy(flip=0),
-        "class_weights": False,
+        "class_weight_power": 0,
         "ema_momentum": 0.0,
         "clip_norm": 1e9,
         "batch": 6,
@@ -405,7 +405,7 @@ def network_in(room: int, recipe: Recipe) -> keras.Model:
 
 
 def test_out_of_memory_cuts_the_batch_and_takes_the_same_steps(tmp_path, told):
-    made = recipe(whole=Phase(epochs=2, peak_lr=0.05), clip_norm=0.1, class_weights=True)
+    made = recipe(whole=Phase(epochs=2, peak_lr=0.05), clip_norm=0.1, class_weight_power=0.5)
     networks = [network_in(room, made) for room in (6, 2)]
     tolds = [told(), told()]
     histories = [
@@ -477,7 +477,7 @@ IMBALANCED = [0, 0, 0, 0, 1, 2]
         # .7 of the label and .1 of each class
         ({"label_smoothing": 0.3}, 0.7 * CROSS_ENTROPY @ [4, 1, 1] / 6 + 0.1 * CROSS_ENTROPY.sum()),
         # roots of inverse frequency are 1/2, 1, 1: on average 4/6
-        ({"class_weights": True}, CROSS_ENTROPY @ [4 * 0.75, 1.5, 1.5] / 6),
+        ({"class_weight_power": 0.5}, CROSS_ENTROPY @ [4 * 0.75, 1.5, 1.5] / 6),
         # the hidden layer's kernel has six numbers, all -1/2; that of the logits only zeros
         ({"l1": 0.1}, CROSS_ENTROPY @ [4, 1, 1] / 6 + 0.1 * 6 * 0.5),
         ({"l2": 0.1}, CROSS_ENTROPY @ [4, 1, 1] / 6 + 0.1 * 6 * 0.25),

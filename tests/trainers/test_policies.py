@@ -1,6 +1,6 @@
 import pytest
 
-from cells.augment import Dose, Policy
+from cells.policy import Dose, Policy
 from trainers.policies import BRIEF, STRONG, rarer
 
 

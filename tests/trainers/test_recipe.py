@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from cells.augment import Dose, Policy
 from cells.errors import RecipeError
+from cells.policy import Dose, Policy
 from trainers.recipe import Phase, Recipe, overridden, with_preset
 
 BASE = Recipe(
@@ -70,7 +70,17 @@ def test_a_preset_with_a_field_that_does_not_exist_is_refused():
     [
         ("dropout=.25", "dropout", 0.25),
         ("batch=32", "batch", 32),
-        ("class_weights=off", "class_weights", False),
+        ("mixed_precision=off", "mixed_precision", False),
+        ("class_weight_power=1", "class_weight_power", 1.0),
+        ("oversample=.5", "oversample", 0.5),
+        ("offline_images=42000", "offline_images", 42000),
+        ("inner_rand_augment.rate=.7", "inner_rand_augment.rate", 0.7),
+        ("inner_rand_augment.strength=.3", "inner_rand_augment.strength", 0.3),
+        ("policy.flip=.25", "policy.flip", 0.25),
+        ("policy.augmix.rate=.3", "policy.augmix.rate", 0.3),
+        ("policy.augmix.strength=.4", "policy.augmix.strength", 0.4),
+        ("policy.split_rotate.rate=.2", "policy.split_rotate.rate", 0.2),
+        ("policy.rand_augment_ops=4", "policy.rand_augment_ops", 4),
         ("weights=imagenet", "weights", "imagenet"),
         ("weights=none", "weights", "none"),
         ("whole.schedule=plateau", "whole.schedule", "plateau"),
@@ -130,8 +140,9 @@ def test_fields_that_contradict_each_other_are_one_line(settings, text):
 
 def test_none_empties_what_may_be_empty():
     full = BASE.model_copy(update={"network_px": 96, "head": Phase(epochs=1, peak_lr=1)})
-    emptied = overridden(full, ["network_px=none", "head=none"])
-    assert (emptied.network_px, emptied.head) == (None, None)
+    full = full.model_copy(update={"offline_images": 9})
+    emptied = overridden(full, ["network_px=none", "head=none", "offline_images=none"])
+    assert (emptied.network_px, emptied.head, emptied.offline_images) == (None, None, None)
 
 
 def test_settings_apply_together_and_the_last_of_two_wins():
@@ -165,6 +176,22 @@ def test_settings_apply_together_and_the_last_of_two_wins():
         (
             "whole=none",
             "toy: whole: Input should be a valid dictionary or instance of Phase, got 'none'.",
+        ),
+        (
+            "oversample=2",
+            "toy: oversample: Input should be less than or equal to 1, got '2'.",
+        ),
+        (
+            "class_weight_power=2",
+            "toy: class_weight_power: Input should be less than or equal to 1, got '2'.",
+        ),
+        (
+            "class_weights=on",
+            "--set class_weights: no field 'class_weights'. Did you mean 'class_weight_power'?",
+        ),
+        (
+            "offline_images=1",
+            "toy: offline_images: Input should be greater than or equal to 2, got '1'.",
         ),
         (
             "policy.hue.rate=2",

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 
 from cells.errors import DatasetError
+from cells.policy import Dose, Policy
+from tests.trainers.conftest import write_colours
 from trainers import train
 from trainers.recipe import Phase, Recipe
 from trainers.report import per_class
@@ -214,6 +216,89 @@ def test_inner_rows_are_taken_from_the_training_rows_and_nothing_is_held_out_twi
     np.testing.assert_array_equal(again.inner_clean, data.inner_clean)
     other = training_data(dataset, 1, recipe, seed=8)
     assert other.inner_clean.tobytes() != data.inner_clean.tobytes()
+
+
+def test_augmented_once_only_the_training_rows_are(tmp_path):
+    """Held-out, inner and test rows stay out of the file, and the inner ones as they are."""
+    data = write_colours(tmp_path)
+    recipe = Recipe(
+        name="toy", whole=Phase(epochs=1, peak_lr=1), inner_fraction=0.2, policy=Policy(flip=0)
+    )
+    online = training_data(data, 1, recipe, seed=7)
+    lines: list[str] = []
+    offline = recipe.model_copy(update={"offline_images": 90})
+    made = training_data(data, 1, offline, 7, lines.append)
+    assert made.images.shape == (90, 16, 16, 3)
+    number_of = {image.tobytes(): number for number, image in enumerate(online.images)}
+    numbers = [number_of[image.tobytes()] for image in made.images]  # of training rows alone
+    assert set(numbers) == set(range(len(online.images)))
+    np.testing.assert_array_equal(made.labels, np.eye(3)[online.labels[numbers]])
+    for part in ("inner_clean", "inner_shifted", "inner_labels"):
+        np.testing.assert_array_equal(getattr(made, part), getattr(online, part))
+    assert lines == ["augmenting once: 90 of 90 images"]
+    assert [path.parent for path in tmp_path.rglob("*.h5")].count(tmp_path / "work/augmented") == 1
+
+
+def test_a_run_trains_from_the_images_made_once(tmp_path, told, monkeypatch):
+    """An epoch is as long as the file, and the next run with the same rows makes none."""
+    data, progress = write_colours(tmp_path), told()
+    recipe = Recipe(
+        name="custom-cnn",
+        widths=(4,),
+        depths=(0,),
+        norm_momentum=0.9,
+        batch=16,
+        inner_fraction=0.2,
+        offline_images=70,
+        whole=Phase(epochs=1, peak_lr=0.01),
+    )
+    run = Run(tmp_path / "runs", "custom-cnn", "demo", recipe, 7, "", 1, data.fingerprint)
+    monkeypatch.setattr(train, "_finish", lambda *args: {})
+    train_run(run, data, progress)
+    assert [where[3:] for where in progress.steps] == [(step, 4) for step in (1, 2, 3, 4)]
+    assert progress.lines[:2] == [
+        "augmenting once: 70 of 70 images",
+        f"{run.run} fold 1: 70 training images",
+    ]
+
+
+def test_an_oversampled_epoch_is_longer(dataset, told, tmp_path, monkeypatch):
+    """Each class as often as the largest."""
+    part = dataset.part.copy()
+    rows = dataset.train_rows(1)
+    for label, keep in ((0, 16), (1, 7), (2, 4)):
+        part[rows[dataset.labels[rows] == label][keep:]] = 1
+    few = replace(dataset, part=part)
+    recipe = Recipe(
+        name="custom-cnn",
+        widths=(4,),
+        depths=(0,),
+        norm_momentum=0.9,
+        batch=16,
+        inner_fraction=0.2,
+        oversample=1,
+        whole=Phase(epochs=1, peak_lr=0.01),
+    )
+    counts = np.bincount(training_data(few, 1, recipe, 7).labels)
+    assert len(set(counts)) == 3
+    run, progress = Run(tmp_path, "custom-cnn", "demo", recipe, 7, "", 1, "data-one"), told()
+    monkeypatch.setattr(train, "_finish", lambda *args: {})
+    train_run(run, few, progress)
+    assert len(progress.steps) == 3 * counts.max() // 16 > counts.sum() // 16
+
+
+def test_inner_rows_by_rand_augment_are_made_once_at_its_rate(dataset):
+    recipe = Recipe(name="toy", whole=Phase(epochs=1, peak_lr=1), inner_fraction=0.4)
+    assert training_data(dataset, 1, recipe, seed=7).inner_augmented is None
+    asked = recipe.model_copy(update={"inner_rand_augment": Dose(rate=0.7, strength=0.8)})
+    data = training_data(dataset, 1, asked, seed=7)
+    images = data.inner_augmented
+    assert (images.dtype, images.shape) == (np.uint8, data.inner_clean.shape)
+    changed = (images != data.inner_clean).any(axis=(1, 2, 3)).sum()
+    most = round(0.7 * len(images))
+    assert most - 4 <= changed <= most  # now and then a change leaves an image as it was
+    again = training_data(dataset, 1, asked, seed=7)
+    np.testing.assert_array_equal(again.inner_augmented, images)
 
 
 def test_a_class_with_a_single_training_image_is_one_clear_line(dataset):
