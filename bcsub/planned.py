@@ -11,7 +11,7 @@ def show_plan(console: Console, result: dict[str, Any]) -> None:
     """The table over all folds, then a line for each run."""
     table = Table(title="What would run, in this order", box=None, header_style="dim")
     table.add_column("run", overflow="fold")
-    for title in ("fold", "state", "images", "batch", "steps", "epochs"):
+    for title in ("fold", "state", "images", "batch", "steps", "epochs", "min"):
         table.add_column(title, justify="left" if title == "state" else "right", no_wrap=True)
     for row in result["runs"]:
         table.add_row(
@@ -22,6 +22,7 @@ def show_plan(console: Console, result: dict[str, Any]) -> None:
             str(row["batch"]),
             str(row["steps"]),
             " + ".join(map(str, row["epochs"].values())),
+            "" if row["minutes"] is None else f"{row['minutes']:.0f}",
         )
     console.print(table)
     for line in dict.fromkeys(_how(row) for row in result["runs"]):

@@ -46,6 +46,13 @@ def train(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would run; write and download nothing.")
     ] = False,
+    measure: Annotated[
+        bool,
+        typer.Option(
+            "--trial/--no-trial",
+            help="Before a long run, or a dry one, try a few steps: its length and memory.",
+        ),
+    ] = True,
     root: Root = Path("."),
     as_json: Json = False,
 ) -> None:
@@ -59,8 +66,8 @@ def train(
             raise RecipeError("train: name members or say --all, and not both.")
         asked = Asked(root, names or [], preset, folds, seed, tag, settings or [], weights)
         if dry_run:
-            return plan_members(asked, log or [])
-        return {"members": train_members(asked, log or [], yes)}
+            return plan_members(asked, log or [], measure)
+        return {"members": train_members(asked, log or [], yes, measure)}
 
     def show(console: Console, result: dict[str, Any]) -> None:
         if dry_run:

@@ -21,6 +21,9 @@ from trainers.pretrained import own_sha256, resolve
 from trainers.recipe import Recipe, overridden, with_preset
 from trainers.runs import Run, done
 from trainers.train import check_recipe, train_run
+from trainers.trial import Trial, advice, in_words, trial
+
+LONG_H = 0.05  # by arithmetic, which leaves much out: on two cores some ten minutes in truth
 
 
 @dataclass(frozen=True)
@@ -68,11 +71,14 @@ class Asked:
         ]
 
 
-def train_members(asked: Asked, log: Sequence[str], despite_cpu: bool) -> list[dict[str, Any]]:
+def train_members(
+    asked: Asked, log: Sequence[str], despite_cpu: bool, measure: bool
+) -> list[dict[str, Any]]:
     """Train every run that is asked for; returns what each DONE says.
 
-    log: as in `trainers.logs.chosen`. Raises RecipeError when a full preset would run without a
-    GPU and `despite_cpu` is not said; the text says what it would take.
+    log: as in `trainers.logs.chosen`. measure: say beforehand how long it will take, if long.
+    Raises RecipeError when a full preset would run without a GPU and `despite_cpu` is not said; the
+    text says what it would take.
     """
     kinds = logs.chosen(log)
     dataset = open_dataset(asked.root / "work" / "dataset.h5")
@@ -83,13 +89,17 @@ def train_members(asked: Asked, log: Sequence[str], despite_cpu: bool) -> list[d
         raise RecipeError(_what_it_would_take(waiting, dataset))
     _check_recipes(waiting, dataset)
     files = _weights_files(waiting, asked.weights_file)
+    new = [run for run in waiting if not (run.folder / "checkpoint.h5").is_file()]
+    if measure and sum(_rough_hours(new, dataset).values()) > LONG_H:
+        _trials(new, dataset)
     with progress_over(runs, console) as progress:
         return [_one(run, dataset, progress, files.get(run.name), kinds) for run in runs]
 
 
-def plan_members(asked: Asked, log: Sequence[str]) -> dict[str, Any]:
+def plan_members(asked: Asked, log: Sequence[str], measure: bool) -> dict[str, Any]:
     """What `train_members` would do, run by run and in its order; nothing is written.
 
+    measure: try a few steps of each member, unless it would take days on this machine.
     Raises what it would raise before it trains, but for missing files of pretrained weights and
     for a full preset without a GPU, which is told in `asks_for_yes`.
     """
@@ -99,10 +109,14 @@ def plan_members(asked: Asked, log: Sequence[str]) -> dict[str, Any]:
     _quieten()
     waiting = [run for run in runs if done(run.folder) is None]
     _check_recipes(waiting, dataset)
-    return {
-        "runs": [plan(run, dataset, asked.weights_file) for run in runs],
-        "asks_for_yes": asks_for_yes(asked, waiting),
-    }
+    days = asks_for_yes(asked, waiting)
+    trials = _trials(waiting, dataset) if measure and not days else {}
+    rows = [plan(run, dataset, asked.weights_file) for run in runs]
+    for row, run in zip(rows, runs, strict=True):
+        found = trials.get(run.name) if row["state"] != "finished" else None
+        row["minutes"] = round(found.seconds / 60, 1) if found else None
+        row["memory_mb"] = round(found.peak_mb) if found else None
+    return {"runs": rows, "asks_for_yes": days}
 
 
 def asks_for_yes(asked: Asked, waiting: list[Run]) -> bool:
@@ -175,17 +189,34 @@ def _one(
     return summary
 
 
-def _what_it_would_take(runs: list[Run], dataset: Dataset) -> str:
+def _trials(runs: list[Run], dataset: Dataset) -> dict[str, Trial]:
+    """A few measured steps of each member, told with a colleague's advice; by name."""
+    found: dict[str, Trial] = {}
+    for name, run in {run.name: run for run in reversed(runs)}.items():
+        say(f"{name}: measuring a few steps")
+        found[name] = trial(run, dataset)
+        say(f"{name}: {in_words(found[name])}")
+        for line in advice(found[name], run.recipe, bool(devices.gpus())):
+            say(f"{name}: {line}")
+    return found
+
+
+def _rough_hours(runs: list[Run], dataset: Dataset) -> dict[str, float]:
+    """Hours of each member's folds together, by arithmetic."""
+    px, classes = dataset.competition.image_px, len(dataset.classes)
     images = len(dataset.train_rows(0))
     hours: dict[str, float] = {}
-    for run in runs:
-        if run.name not in hours:
-            network = member(run.name).build(
-                run.recipe, dataset.competition.image_px, len(dataset.classes)
-            )
-            hours[run.name] = devices.estimated_hours(network, run.recipe, images)
+    for name, run in {run.name: run for run in reversed(runs)}.items():
+        network = member(name).build(run.recipe, px, classes)
+        folds = sum(each.name == name for each in runs)
+        hours[name] = folds * devices.estimated_hours(network, run.recipe, images)
+    return hours
+
+
+def _what_it_would_take(runs: list[Run], dataset: Dataset) -> str:
+    hours = _rough_hours(runs, dataset)
     parts = ", ".join(f"{name} about {h:.0f} h" for name, h in hours.items())
-    total = sum(hours[run.name] for run in runs)
+    total = sum(hours.values())
     return (
         f"no GPU here: the full preset would take {parts}; {total:.0f} h in all. "
         "Use --preset cpu (make train-all PRESET=cpu), or --yes to train it all the same."

@@ -4,8 +4,10 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +15,20 @@ import keras
 import psutil
 import tensorflow as tf
 
+from cells.dataset import Dataset, open_dataset
+from cells.policy import Policy
 from submission.model import VIEWS, read_member
 from trainers import checkpoint, devices
 from trainers.batches import steps_per_epoch, training_batches
+from trainers.catalog import member
 from trainers.export import write_member
 from trainers.fit import phases
 from trainers.keeper import TrainingData, score
 from trainers.objective import compile_network, set_trainable
 from trainers.recipe import Recipe
+from trainers.runs import Run
 from trainers.schedule import stages
+from trainers.train import build_network, training_data
 
 WARM_STEPS = 3  # traced, compiled, and the pipeline's store filled: not what the others are like
 STEPS = 40  # at most, within SECONDS
@@ -66,32 +73,63 @@ class Trial:
         return self.batch / list(self.step_s.values())[-1]
 
 
-def advice(trial: Trial, recipe: Recipe, on_gpu: bool) -> list[str]:
+def in_words(found: Trial) -> str:
+    """Length, speed and memory of a run, in a line."""
+    return (
+        f"about {found.seconds / 60:.0f} min at {found.images_per_s:.0f} images/s, "
+        f"{found.peak_mb / 1024:.1f} GB of {found.free_mb / 1024:.1f} GB memory"
+    )
+
+
+def advice(found: Trial, recipe: Recipe, on_gpu: bool) -> list[str]:
     """What a colleague would say to that, a line each; nothing when all is well."""
     lines = []
-    step_s = list(trial.step_s.values())[-1]
-    if trial.peak_mb > 0.9 * trial.free_mb:
+    step_s = list(found.step_s.values())[-1]
+    if found.peak_mb > 0.9 * found.free_mb:
         lines.append(
-            f"memory: {trial.peak_mb / 1024:.1f} GB of {trial.free_mb / 1024:.1f} GB. Where it "
+            f"memory: {found.peak_mb / 1024:.1f} GB of {found.free_mb / 1024:.1f} GB. Where it "
             "runs out the batch is cut into parts; close other programs, or take fewer pixels "
             "(--set network_px=...)."
         )
-    if on_gpu and trial.pipeline_s > 0.8 * step_s:
+    if on_gpu and found.pipeline_s > 0.8 * step_s:
         lines.append(
-            f"the input pipeline takes {trial.pipeline_s:.2f} s a batch, a step {step_s:.2f} s: "
+            f"the input pipeline takes {found.pipeline_s:.2f} s a batch, a step {step_s:.2f} s: "
             "the GPU waits. Take a machine with more cores, or make the augmented images once "
             "(--set offline_images=42000)."
         )
-    if trial.seconds > 6 * 3600:
+    if found.seconds > 6 * 3600:
         lines.append(
-            f"{trial.seconds / 3600:.0f} h is longer than a Colab or Kaggle session. Keep runs/ on "
+            f"{found.seconds / 3600:.0f} h is longer than a Colab or Kaggle session. Keep runs/ on "
             "a disk that stays: the same command goes on after its last epoch."
         )
-    if not on_gpu and trial.seconds > 3 * 3600:
+    if not on_gpu and found.seconds > 3 * 3600:
         lines.append("no GPU here: --preset cpu takes half an hour a member on two cores.")
-    if recipe.whole.patience == 0 and sum(trial.epochs.values()) > 60:
+    if recipe.whole.patience == 0 and sum(found.epochs.values()) > 60:
         lines.append("no early stopping for so many epochs: --set whole.patience=8 ends it sooner.")
     return lines
+
+
+def trial(run: Run, dataset: Dataset) -> Trial:
+    """What a few steps of `run` show, in a process of their own; nothing is kept or downloaded."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(_of, run, dataset.path).result()
+
+
+def _of(run: Run, path: Path) -> Trial:
+    tf.get_logger().setLevel("ERROR")  # KerasCV warns of every operation that it loops over
+    dataset, recipe = open_dataset(path), run.recipe
+    offline = recipe.offline_images
+    if offline:  # what is made once costs an epoch nothing
+        update = {"offline_images": None, "oversample": 0.0, "policy": Policy(flip=0)}
+        recipe = recipe.model_copy(update=update)
+    data = training_data(dataset, run.fold, recipe, run.seed)
+    random = recipe.model_copy(update={"weights": "none"})  # any weights take as long
+    px, classes = dataset.competition.image_px, len(dataset.classes)
+    with devices.scope():
+        network = build_network(member(run.name), random, px, classes, None)
+        predicted = len(dataset.held_out_rows(run.fold)) + len(dataset.test_rows())
+        found = measured(recipe, data, network, run.seed, predicted)
+    return replace(found, steps=offline // found.batch) if offline else found
 
 
 def measured(

@@ -22,6 +22,7 @@ from cells.errors import WeightsError
 from cells.files import write_json
 from tests.trainers.conftest import write_colours
 from trainers import custom_cnn, devices
+from trainers.trial import Trial
 
 REPOSITORY = Path(bcsub.__file__).parents[1]
 QUICK = [
@@ -422,7 +423,7 @@ def test_a_dry_run_says_what_would_run_and_writes_nothing(root, asked, monkeypat
     monkeypatch.setattr(devices, "gpus", list)
     before = sorted(root.rglob("*"))
     command = ["train", "custom-cnn", "--preset", "demo", "--folds", 2, "--set", "batch=9"]
-    result = run(*command, "--dry-run", "--root", root)
+    result = run(*command, "--dry-run", "--no-trial", "--root", root)
     assert result.exit_code == 0, result.output
     assert sorted(root.rglob("*")) == before
     assert asked == []
@@ -436,7 +437,7 @@ def test_a_dry_run_says_what_would_run_and_writes_nothing(root, asked, monkeypat
 def test_a_dry_run_as_json_in_the_order_of_the_training(root, asked, capfd):
     command = ["train", "convnext-atto", "custom-cnn", "--preset", "demo", "--folds", 2]
     command += ["--set", "network_px=32", "--root", root]
-    assert run(*command, "--dry-run", "--json").exit_code == 0
+    assert run(*command, "--dry-run", "--no-trial", "--json").exit_code == 0
     planned = json.loads(capfd.readouterr().out)
     assert planned["asks_for_yes"] is False
     assert run(*command).exit_code == 0
@@ -456,11 +457,63 @@ def test_a_dry_run_of_the_full_preset_downloads_nothing_and_says_that_it_asks(
     monkeypatch.setattr(training, "resolve", lambda *args: pytest.fail("it would download"))
     monkeypatch.setenv("KERAS_HOME", str(root / "nowhere"))
     monkeypatch.setattr(training, "check_recipe", lambda *args: None)  # builds a large network
+    monkeypatch.setattr(training, "trial", lambda *args: pytest.fail("it would take minutes"))
     result = run("train", "convnext-small", "--dry-run", "--root", root)
     assert result.exit_code == 0, result.output
     assert f"weights: would be downloaded to {root}/nowhere/models/" in result.output
     last = result.output.splitlines()[-1]
     assert last == "no GPU here: the full preset is only trained with --yes"
+
+
+FOUND = Trial(
+    batch=16,
+    steps=100,
+    start_s=6.0,
+    step_s={"whole": 0.25},
+    pipeline_s=0.01,
+    epoch_end_s=2.0,
+    finish_s=6.0,
+    epochs={"whole": 40},
+    peak_mb=3.6 * 1024,
+    free_mb=3.9 * 1024,
+)  # 6 + 40 (25 + 2) + 6 = 1092 s
+
+
+def test_a_dry_run_tries_each_member_once_and_says_how_long_and_what_to_mind(
+    root, asked, monkeypatch, capfd
+):
+    tried: list = []
+
+    def trial(run, dataset):
+        tried.append((run.name, run.fold, dataset.path))
+        return FOUND
+
+    monkeypatch.setattr(training, "trial", trial)
+    command = ["train", "custom-cnn", "--preset", "demo", "--folds", 2, "--root", root]
+    result = run(*command, "--dry-run", "--json")
+    assert result.exit_code == 0
+    out, said = capfd.readouterr().out, result.stderr
+    assert [(row["minutes"], row["memory_mb"]) for row in json.loads(out)["runs"]] == [
+        (18.2, 3686)
+    ] * 2
+    assert tried == [("custom-cnn", 0, root / "work" / "dataset.h5")]
+    assert "custom-cnn: about 18 min at 64 images/s, 3.6 GB of 3.9 GB memory" in said
+    assert "custom-cnn: memory: 3.6 GB of 3.9 GB. Where it runs out the batch is cut" in said
+
+
+@pytest.mark.parametrize(
+    ("hours", "options", "times"), [(9, [], 1), (0, [], 0), (9, ["--no-trial"], 0)]
+)
+def test_before_a_long_training_a_few_steps_are_tried(
+    root, asked, monkeypatch, hours, options, times
+):
+    tried: list = []
+    monkeypatch.setattr(training, "trial", lambda *args: tried.append(args) or FOUND)
+    monkeypatch.setattr(devices, "estimated_hours", lambda *args: hours)
+    command = ["train", "custom-cnn", "--preset", "demo", "--root", root, *options]
+    assert run(*command).exit_code == 0
+    assert len(tried) == times
+    assert len(asked) == 1
 
 
 def test_a_dry_run_finds_the_same_faults(root, asked):

@@ -8,6 +8,7 @@ from trainers import trial
 from trainers.keeper import TrainingData
 from trainers.networks import head
 from trainers.recipe import Phase, Recipe
+from trainers.runs import Run
 from trainers.trial import Trial, advice, measured
 
 RECIPE = Recipe(
@@ -81,3 +82,24 @@ def test_a_trial_trains_each_phase_and_times_all_that_recurs(monkeypatch):
     times = [*found.step_s.values(), found.pipeline_s, found.epoch_end_s, found.finish_s]
     assert all(0 < seconds < 60 for seconds in [found.start_s, *times])
     assert 100 < found.peak_mb < found.free_mb
+
+
+def test_a_trial_of_a_run_has_a_process_of_its_own_and_leaves_nothing(tmp_path, dataset):
+    recipe = Recipe(
+        name="custom-cnn",
+        weights="imagenet",  # never asked for
+        widths=(4, 6),
+        depths=(0, 1),
+        norm_momentum=0.9,
+        batch=8,
+        inner_fraction=0.2,
+        policy=Policy(flip=0.5),
+        whole=Phase(epochs=3, peak_lr=0.01),
+        offline_images=800,
+    )
+    before = sorted(dataset.path.parent.rglob("*"))
+    found = trial.trial(Run(tmp_path, "custom-cnn", "demo", recipe, 0, "", 0, "x"), dataset)
+    assert (found.batch, found.steps, found.epochs) == (8, 100, {"whole": 3})
+    assert 0 < found.seconds < 300
+    assert sorted(dataset.path.parent.rglob("*")) == before
+    assert not list(tmp_path.iterdir())
