@@ -307,11 +307,8 @@ def cell_mask(images: Any, ops: Any = tf) -> Any:
     planes = _on_grid(images, px, ops)
     ground = _ground(planes, ops)
     absorbed = 1 - planes / ops.reshape(ops.maximum(ground, 1.0), (-1, 3, 1, 1))
-    likely, plausible = _stained(absorbed, ops)
-    mask = _connected(likely, ops)
-    share = _mean(mask, np.ones((GRID, GRID)), ops)
-    plausible = plausible * _ramp(share, 0.004, 0.008, ops) * _ramp(-share, -0.9, -0.8, ops)
-    mask = 1 - plausible * (1 - mask)
+    mask = _connected(_stained(absorbed, ops), ops)
+    mask = 1 - _plausible(mask, absorbed, ops) * (1 - mask)
     mask = ops.reshape(_both_ways(_enlarging(px), mask, ops), (-1, px, px, 1))
     ground = ops.reshape(ground, (-1, 1, 1, 3))
     return ground + mask * (images - ground)
@@ -337,23 +334,39 @@ def _ground(planes: Any, ops: Any) -> Any:
     return ops.reshape(colours, (-1, 3)) / total
 
 
-def _stained(absorbed: Any, ops: Any) -> tuple[Any, Any]:
-    """How likely each square is the cell's (n, GRID, GRID), and a middle stained (n, 1, 1); 0-1.
+def _stained(absorbed: Any, ops: Any) -> Any:
+    """How likely each square is the cell's: (n, GRID, GRID), 0-1.
 
     absorbed: (n, 3, GRID, GRID), the share of the ground's light that is missing in each channel.
     """
     red, green, blue = absorbed[:, 0], absorbed[:, 1], absorbed[:, 2]
-    stain = green - 1.2 * ops.minimum(blue, red + 0.05)
+    stain = green - 1.15 * ops.minimum(blue, red + 0.05)
     positive = ops.maximum(stain, 0.0)
     strength = _mean(positive**3, _middle(), ops) / (_mean(positive**2, _middle(), ops) + 1e-6)
-    scale = _ramp(strength, 0.0, 0.35, ops) * 0.7 + 0.3  # less where the whole image is pale
+    scale = _ramp(strength, 0.0, 0.4, ops) * 0.7 + 0.3  # less where the whole image is pale
     stain = stain / scale
     nucleus = _ramp(stain, 0.22, 0.32, ops)
     near = ops.minimum(3 * _both_ways(_gaussian(4.0), nucleus, ops), 1.0)
-    strongest = ops.maximum(ops.maximum(abs(red), abs(green)), abs(blue))
-    not_ground = _ramp(strongest / scale, 0.06, 0.12, ops)
-    likely = _ramp(stain + 0.12 * near * not_ground, 0.05, 0.13, ops)
-    return likely, _ramp(strength, 0.04, 0.08, ops)
+    not_ground = _ramp(_contrast(absorbed, ops) / scale, 0.06, 0.12, ops)
+    return _ramp(stain + 0.12 * near * not_ground, 0.05, 0.13, ops)
+
+
+def _plausible(mask: Any, absorbed: Any, ops: Any) -> Any:
+    """1 for a mask that holds what is darkest in the middle, and not all of the image; (n, 1, 1).
+
+    Colours may be so far from any stain that the mask takes the wrong things for the cell.
+    """
+    share = _mean(mask, np.ones((GRID, GRID)), ops)
+    weight = _contrast(absorbed, ops) ** 4
+    held = _mean(mask * weight, _middle(), ops) / (_mean(weight, _middle(), ops) + 1e-6)
+    right = _ramp(held, 0.5, 0.7, ops)
+    return right * _ramp(share, 0.004, 0.008, ops) * _ramp(-share, -0.9, -0.8, ops)
+
+
+def _contrast(absorbed: Any, ops: Any) -> Any:
+    """The largest difference from the ground in any channel: (n, GRID, GRID)."""
+    red, green, blue = abs(absorbed[:, 0]), abs(absorbed[:, 1]), abs(absorbed[:, 2])
+    return ops.maximum(ops.maximum(red, green), blue)
 
 
 def _connected(likely: Any, ops: Any) -> Any:
@@ -364,7 +377,7 @@ def _connected(likely: Any, ops: Any) -> Any:
     for _ in range(REACH):  # grows step by step, nowhere above `opened`
         cell = ops.minimum(_grown(cell, ops), opened)
     filled = ops.transpose(_filled(cell, ops), (2, 0, 1))
-    return _ramp(_both_ways(_gaussian(0.6), filled, ops), 0.4, 0.9, ops)
+    return _ramp(_both_ways(_gaussian(0.8), filled, ops), 0.4, 0.9, ops)
 
 
 def _grown(x: Any, ops: Any) -> Any:
