@@ -87,6 +87,12 @@ class Network:
 
     def __init__(self, group: Any) -> None:
         program = json.loads(group["program"][()])
+        unknown = {step["op"] for step in program["ops"]} - {*OPS, "batch_norm"}
+        if unknown:
+            raise ValueError(
+                f"{group.file.filename}: expected operations of this model.py, got "
+                f"{', '.join(sorted(unknown))}. Take the model.py that was written with it."
+            )
         arrays = {key: _float32(item) for key, item in group["arrays"].items()}
         self.name = str(group.attrs["name"])
         self.classes = tuple(json.loads(group.attrs["classes"]))
@@ -289,19 +295,31 @@ def cell_mask(images: Any, ops: Any = tf) -> Any:
 
     images: (n, px, px, 3) float32, 0-255. Returns the same shape and range. Each image is masked
     by itself, and turned or flipped it gets the same mask. One in which no cell is found (no stain
-    in the middle, or nearly none or nearly all of the image) stays as it is.
+    in the middle, nearly none or nearly all of the image, or something darker in the middle that
+    is not in the mask) stays as it is.
     ops: the library that computes: tf here, keras.ops in training. Only functions that both of
     them and NumPy have under one name are used, so that there is one definition of the arithmetic.
 
+    The ground's own colour and not black: a dark nucleus keeps its outline, a mask a little too
+    large does not show, and a missed cell looks like the plain ground that networks know.
+    """
+    mask, ground = find_cell(images, ops)
+    return ground + mask * (images - ground)
+
+
+def find_cell(images: Any, ops: Any = tf) -> tuple[Any, Any]:
+    """The cell in the middle of each image, and the colour of what lies behind the cells.
+
+    images: (n, px, px, 3) float32, 0-255. Returns (n, px, px, 1), 0-1, and (n, 1, 1, 3), 0-255.
+
     Ground: the mean colour of the border's greenest fifth, since plasma absorbs no green. Stain:
-    dyes absorb green and spare blue (azure) or red (eosin); haemoglobin spares neither. Near a
-    nucleus whatever is not ground counts too, a pale cytoplasm for instance. What is left when
-    thin bridges are cut, and is connected with the middle, is the cell, with its holes filled.
-    Nothing jumps: thresholds are ramps, and connection is morphological reconstruction of grey
-    values, so a rounding error more or less cannot decide. The ground's own colour and not black:
-    a dark nucleus keeps its outline, and a mask that is a little too large does not show.
-    Source: Vincent 1993, doi:10.1109/83.217222 (reconstruction); Beer-Lambert's idea of stain
-    separation as in Ruifrok & Johnston 2001, with fixed weights.
+    dyes absorb green and spare blue (azure) or red (eosin); haemoglobin spares neither, which
+    tells a red cell from a white one. Near a nucleus whatever is not ground counts too, a pale
+    cytoplasm for instance. What is left when thin bridges are cut, and is connected with the
+    middle, is the cell, with its holes filled. Nothing jumps: thresholds are ramps, and connection
+    is morphological reconstruction of grey values, so that no rounding error can decide.
+    Source: Vincent 1993, doi:10.1109/83.217222 (reconstruction); the idea of separating stains by
+    the light that they absorb from Ruifrok & Johnston 2001, here with weights chosen by eye.
     """
     px = images.shape[1]
     planes = _on_grid(images, px, ops)
@@ -310,8 +328,7 @@ def cell_mask(images: Any, ops: Any = tf) -> Any:
     mask = _connected(_stained(absorbed, ops), ops)
     mask = 1 - _plausible(mask, absorbed, ops) * (1 - mask)
     mask = ops.reshape(_both_ways(_enlarging(px), mask, ops), (-1, px, px, 1))
-    ground = ops.reshape(ground, (-1, 1, 1, 3))
-    return ground + mask * (images - ground)
+    return mask, ops.reshape(ground, (-1, 1, 1, 3))
 
 
 def _on_grid(images: Any, px: int, ops: Any) -> Any:
