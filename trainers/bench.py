@@ -204,15 +204,17 @@ def memory(steps: int) -> Table:
     return table
 
 
-def masking(repeats: int) -> Table:
-    """How fast the cell mask is, in the uploaded runtime and as a Keras layer."""
+def masking(repeats: int, calls: int = 20) -> Table:
+    """How fast the cell mask is, in the uploaded runtime and as a Keras layer.
+
+    calls: timed together, since one takes a few milliseconds.
+    """
     table = Table(title=f"Cell mask, 96 px, batch {BATCH}: images/s")
     for column in ("where", "images/s", "images/s of CPU time"):
         table.add_column(column, justify="left" if column == "where" else "right")
     cells = draw_cells(np.arange(BATCH) % len(KINDS), 96, np.random.default_rng(0))
     images = tf.constant(cells, tf.float32)
     ways = {"runtime": cell_mask, "Keras layer": CellMask()}
-    calls = 20  # in a row, since one takes a few milliseconds
     for where, way in ways.items():
         step = tf.function(way, autograph=False)
 
