@@ -295,8 +295,8 @@ def cell_mask(images: Any, ops: Any = tf) -> Any:
 
     images: (n, px, px, 3) float32, 0-255. Returns the same shape and range. Each image is masked
     by itself, and turned or flipped it gets the same mask. One in which no cell is found (no stain
-    in the middle, nearly none or nearly all of the image, or something darker in the middle that
-    is not in the mask) stays as it is.
+    in the middle, nearly all of the image, or something darker in the middle that is not in the
+    mask) stays as it is.
     ops: the library that computes: tf here, keras.ops in training. Only functions that both of
     them and NumPy have under one name are used, so that there is one definition of the arithmetic.
 
@@ -376,8 +376,7 @@ def _plausible(mask: Any, absorbed: Any, ops: Any) -> Any:
     share = _mean(mask, np.ones((GRID, GRID)), ops)
     weight = _contrast(absorbed, ops) ** 4
     held = _mean(mask * weight, _middle(), ops) / (_mean(weight, _middle(), ops) + 1e-6)
-    right = _ramp(held, 0.5, 0.7, ops)
-    return right * _ramp(share, 0.004, 0.008, ops) * _ramp(-share, -0.9, -0.8, ops)
+    return _ramp(held, 0.5, 0.7, ops) * _ramp(-share, -0.9, -0.8, ops)
 
 
 def _contrast(absorbed: Any, ops: Any) -> Any:

@@ -65,6 +65,12 @@ def test_a_red_cell_that_touches_is_cut_off_and_pale_cytoplasm_is_not():
     assert mask[48, 82:].max() < 0.1  # the red cell
 
 
+def test_near_a_nucleus_what_is_hardly_stained_is_the_cells():
+    mask = mask_of(slide((48, 48, 30, (222, 194, 186)), (48, 48, 12, VIOLET)))
+    assert mask[48, 33] > 0.95  # three pixels outside the nucleus
+    assert mask[48, 22] < 0.05
+
+
 def test_what_is_stained_but_not_connected_with_the_middle_goes():
     mask = mask_of(slide((12, 12, 9, VIOLET), (52, 48, 16, VIOLET)))
     assert mask[:24, :24].max() < 1e-3
@@ -83,10 +89,10 @@ def test_holes_are_the_cells():
 
 
 def test_pale_images_are_masked_too():
-    pale = 200 + (slide((20, 20, 14, RED_CELL), (48, 48, 20, VIOLET)) - 200) * 0.3
-    mask = mask_of(pale)
-    assert mask[48, 48] == pytest.approx(1)
-    assert mask[:24].max() < 1e-3
+    vivid = slide((20, 20, 14, RED_CELL), (48, 48, 24, PINK), (48, 48, 12, VIOLET))
+    mask = mask_of(200 + (vivid - 200) * 0.4)
+    assert mask[48, 30] == pytest.approx(1)  # cytoplasm
+    assert mask[:20, :20].max() < 1e-3  # the red cell
 
 
 @pytest.mark.parametrize(
@@ -96,7 +102,7 @@ def test_pale_images_are_masked_too():
         np.full((1, 96, 96, 3), 255, np.float32),
         slide((48, 48, 20, RED_CELL)),
         slide((20, 20, 12, VIOLET)),
-        slide((48, 48, 70, VIOLET)),
+        slide((48, 48, 60, VIOLET)),
         slide((40, 48, 14, (30, 150, 30)), (62, 48, 8, PINK)),  # a nucleus is never green
     ],
     ids=["black", "white", "no stain", "not in the middle", "all of it", "green"],
