@@ -2,8 +2,9 @@
 
 Inference at 96 px: stock `keras.applications` against our Keras network and against the uploaded
 runtime, same weights. Training: stock against ours. The input pipeline against the network that it
-feeds. Training steps by what becomes of freed memory. Each table in a process of its own; ratios
-are what counts: rates depend on the machine and on who shares it.
+feeds. Training steps by what becomes of freed memory. The cell mask, and how well it fits. Each
+table in a process of its own; ratios are what counts: rates depend on the machine and on who shares
+it.
 """
 
 import argparse
@@ -26,12 +27,15 @@ import tensorflow as tf
 from rich.console import Console
 from rich.table import Table
 
-from submission.model import read_member
+from cells.cell_kinds import KINDS
+from cells.drawn_cells import draw_cells
+from submission.model import cell_mask, find_cell, read_member
 from trainers import devices
 from trainers.batches import training_batches
 from trainers.catalog import member
 from trainers.convnext import copy_stock_weights
 from trainers.export import write_member
+from trainers.layers import CellMask
 from trainers.objective import compile_network
 from trainers.pretrained import STOCK, stock_network
 from trainers.recipe import Recipe, overridden, with_preset
@@ -200,6 +204,47 @@ def memory(steps: int) -> Table:
     return table
 
 
+def masking(repeats: int, calls: int = 20) -> Table:
+    """How fast the cell mask is, in the uploaded runtime and as a Keras layer.
+
+    calls: timed together, since one takes a few milliseconds.
+    """
+    table = Table(title=f"Cell mask, 96 px, batch {BATCH}: images/s")
+    for column in ("where", "images/s", "images/s of CPU time"):
+        table.add_column(column, justify="left" if column == "where" else "right")
+    cells = draw_cells(np.arange(BATCH) % len(KINDS), 96, np.random.default_rng(0))
+    images = tf.constant(cells, tf.float32)
+    ways = {"runtime": cell_mask, "Keras layer": CellMask()}
+    for where, way in ways.items():
+        step = tf.function(way, autograph=False)
+
+        def work(step: Callable[[tf.Tensor], tf.Tensor] = step) -> None:
+            for _ in range(calls):
+                step(images).numpy()
+
+        found = rate(work, calls * BATCH, repeats)
+        start = time.process_time()
+        work()
+        of_cpu = calls * BATCH / (time.process_time() - start)
+        table.add_row(where, f"{found:.0f}", f"{of_cpu:.0f}")
+    return table
+
+
+def overlap(images_each: int) -> Table:
+    """Intersection over union of the cell mask and the true area of drawn cells."""
+    table = Table(title=f"Cell mask on {images_each} drawn cells a kind, mean over the images")
+    table.add_column("kind")
+    table.add_column("IoU", justify="right")
+    labels = np.repeat(np.arange(len(KINDS)), images_each)
+    images, truth = draw_cells(labels, 96, np.random.default_rng(0), return_masks=True)
+    found = np.asarray(find_cell(images.astype(np.float32))[0])[..., 0] > 0.5
+    ious = (found & truth).sum(axis=(1, 2)) / (found | truth).sum(axis=(1, 2))
+    for kind, name in enumerate(KINDS):
+        table.add_row(name, f"{ious[labels == kind].mean():.3f}")
+    table.add_row("all", f"{ious.mean():.3f}")
+    return table
+
+
 def alone(keep: bool, work: Callable[..., Any], *arguments: object) -> Any:
     """What `work(*arguments)` returns in a fresh process; keep: freed memory stays with it."""
     os.environ[KEEP] = str(keep).lower()
@@ -210,7 +255,7 @@ def alone(keep: bool, work: Callable[..., Any], *arguments: object) -> Any:
 def main() -> None:
     """Print the tables that are asked for; all of them by default."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    tables = ("inference", "training", "pipeline", "memory")
+    tables = ("inference", "training", "pipeline", "memory", "mask")
     parser.add_argument("tables", nargs="*", help=f"of {', '.join(tables)}; default: all")
     parser.add_argument("--members", nargs="+", default=["convnext-small", "convnext-base"])
     parser.add_argument("--preset", default="cpu", help="for the pipeline's table")
@@ -232,6 +277,9 @@ def main() -> None:
         console.print(alone(True, pipeline, members, asked.preset, asked.steps))
     if "memory" in chosen:
         console.print(memory(asked.steps))
+    if "mask" in chosen:
+        console.print(alone(False, masking, asked.repeats))
+        console.print(alone(False, overlap, 40))
 
 
 if __name__ == "__main__":

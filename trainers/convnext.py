@@ -10,7 +10,7 @@ from keras import layers
 
 from cells.errors import RecipeError
 from trainers.layers import DropPath, LayerScale
-from trainers.networks import drop_rates, head, own_field, resized
+from trainers.networks import drop_rates, first_layers, head, own_field
 from trainers.recipe import Recipe
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
@@ -32,7 +32,7 @@ def build_convnext(recipe: Recipe, image_px: int, classes: int) -> keras.Model:
         )
     images = keras.Input((image_px, image_px, 3), name="images")
     name = recipe.name.replace("-", "_")
-    x = resized(images, recipe, image_px)
+    x = first_layers(images, recipe, image_px)
     x = layers.Normalization(
         mean=IMAGENET_MEAN, variance=IMAGENET_VARIANCE, name=f"{name}_prestem_normalization"
     )(x)

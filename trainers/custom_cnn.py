@@ -12,7 +12,7 @@ import keras
 from keras import layers
 
 from trainers.layers import DropPath
-from trainers.networks import drop_rates, head, own_field, resized
+from trainers.networks import drop_rates, first_layers, head, own_field
 from trainers.policies import BRIEF, STRONG
 from trainers.recipe import Phase, Recipe
 
@@ -59,7 +59,7 @@ def build(recipe: Recipe, image_px: int, classes: int) -> keras.Model:
     """Images (n, image_px, image_px, 3), 0-255, to logits (n, classes)."""
     momentum = own_field(recipe, "norm_momentum")
     images = keras.Input((image_px, image_px, 3), name="images")
-    x = resized(images, recipe, image_px)
+    x = first_layers(images, recipe, image_px)
     x = layers.Rescaling(1 / 127.5, -1.0, name="rescale")(x)
     x = _conv_norm(x, momentum, recipe.widths[0], 3, strides=2, name="stem")
     x = layers.Activation("relu", name="stem_relu")(x)

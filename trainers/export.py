@@ -18,7 +18,7 @@ from keras import layers
 from cells.errors import ExportError
 from cells.files import fingerprint, replacing
 from submission.model import ACTIVATIONS, FORMAT
-from trainers.layers import DropPath, LayerScale
+from trainers.layers import CellMask, DropPath, LayerScale
 
 Step = tuple[str, dict[str, np.ndarray], dict[str, Any]]  # operation, its arrays, its settings
 
@@ -313,6 +313,7 @@ EXPRESS: dict[type, Callable[[Any], list[Step]]] = {
     layers.SpatialDropout2D: _nothing,
     layers.Softmax: _softmax,
     layers.ZeroPadding2D: _padding,
+    CellMask: lambda layer: [("cell_mask", {}, {})],
     DropPath: _nothing,
     LayerScale: lambda layer: [("scale", {"scale": np.asarray(layer.gamma)}, {})],
 }

@@ -1,8 +1,30 @@
-"""The two layers that ConvNeXt needs and Keras keeps private."""
+"""Layers that Keras lacks: the cell mask, and two that ConvNeXt needs and Keras keeps private."""
 
 from typing import Any
 
 import keras
+
+from submission.model import cell_mask
+
+
+@keras.saving.register_keras_serializable(package="bcsub")
+class CellMask(keras.layers.Layer):
+    """Isolate the cell in the middle; the rest takes the colour of the image's own ground.
+
+    The arithmetic is `submission.model.cell_mask`, run by whatever backend trains; in float32 also
+    under mixed precision, in which 0-255 has too few steps.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{**kwargs, "dtype": "float32"})
+
+    def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
+        """Images (n, px, px, 3), 0-255; the same shape and range."""
+        return cell_mask(inputs, keras.ops)
+
+    def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """As the inputs."""
+        return input_shape
 
 
 @keras.saving.register_keras_serializable(package="bcsub")

@@ -1,4 +1,4 @@
-"""What the members' networks share: resizing, stochastic depth, the head, a check of fields."""
+"""What the members' networks share: first layers, stochastic depth, the head, a check of fields."""
 
 from typing import Any
 
@@ -7,16 +7,24 @@ import numpy as np
 from keras import layers
 
 from cells.errors import RecipeError
+from trainers.layers import CellMask
 from trainers.recipe import Recipe
 
 HEAD_PREFIX = "head_"
 
 
-def resized(images: keras.KerasTensor, recipe: Recipe, image_px: int) -> keras.KerasTensor:
-    """Images at `recipe.network_px`, bilinear; as they are where that is None or their own size."""
+def first_layers(images: keras.KerasTensor, recipe: Recipe, image_px: int) -> keras.KerasTensor:
+    """What every network does with its images first: isolate the cell, then resize.
+
+    The cell where `recipe.mask` says so; to `recipe.network_px`, bilinear, where that is another
+    size than their own.
+    """
+    x = images
+    if recipe.mask:
+        x = CellMask(name="cell_mask")(x)
     if recipe.network_px in (None, image_px):
-        return images
-    return layers.Resizing(recipe.network_px, recipe.network_px, name="resize")(images)
+        return x
+    return layers.Resizing(recipe.network_px, recipe.network_px, name="resize")(x)
 
 
 def drop_rates(recipe: Recipe, blocks: int) -> list[float]:

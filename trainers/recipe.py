@@ -77,6 +77,7 @@ class Recipe(BaseModel):
 
     name: str
     weights: Literal["imagenet", "none"] = "none"
+    mask: bool = False  # all but the cell takes the ground's colour, inside the network
     network_px: int | None = Field(None, ge=16, le=1024)  # resized inside the network; None: not
     widths: tuple[int, ...] = ()  # channels per stage, where the trainer builds its own stages
     depths: tuple[int, ...] = ()  # blocks per stage

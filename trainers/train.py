@@ -23,6 +23,7 @@ from trainers.catalog import member
 from trainers.export import write_member
 from trainers.fit import fit
 from trainers.keeper import Progress, TrainingData
+from trainers.masks import draw_masks
 from trainers.offline import offline_images
 from trainers.predict import predict_run
 from trainers.pretrained import load_pretrained, resolve
@@ -93,6 +94,8 @@ def train_run(
     if not resumed:
         progress.say(f"{run.run} fold {run.fold}: {len(data.labels)} training images")
         _draw_batches(run, data, dataset)
+        if run.recipe.mask:
+            _draw_masks(run, data, dataset)
     with devices.scope():
         network = build_network(
             member(run.name),
@@ -186,6 +189,18 @@ def _draw_batches(run: Run, data: TrainingData, dataset: Dataset) -> None:
         titles,
         columns=12,
         heading=f"{run.run}: a batch as the network receives it",
+    )
+
+
+def _draw_masks(run: Run, data: TrainingData, dataset: Dataset) -> None:
+    """masks.png: inner images of each class beside what the network's mask leaves of them."""
+    draw_masks(
+        run.folder / "masks.png",
+        data.inner_clean,
+        data.inner_shifted,
+        data.inner_labels,
+        dataset.classes,
+        f"{run.run}: the cell alone, as the network sees it",
     )
 
 

@@ -202,5 +202,22 @@ def test_refuses_what_is_not_a_bundle(tmp_path: Path) -> None:
         Model(tmp_path)
 
 
+def test_a_program_with_a_newer_operation_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "weights.h5"
+    write_constant(path, {"one": (1.0, [0.5, 0.5])}, ["identity"])
+    with h5py.File(path, "a") as file:
+        member = next(iter(file["members"].values()))
+        program = json.loads(member["program"][()])
+        program["ops"][0]["op"] = "warp"
+        del member["program"]
+        member["program"] = json.dumps(program)
+    text = (
+        r"weights.h5: expected operations of this model.py, got warp\. "
+        r"Take the model.py that was written with it\."
+    )
+    with pytest.raises(ValueError, match=text):
+        Model(tmp_path)
+
+
 def test_both_names_of_the_class() -> None:
     assert runtime.model is runtime.Model

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from keras import layers
 
+from cells.drawn_cells import draw_cells
 from submission import model as runtime
 from submission.model import Network
 from tests.submission.conftest import shake
 from trainers.catalog import MEMBERS
+from trainers.layers import CellMask
 from trainers.recipe import Recipe, overridden, with_preset
 
 
@@ -43,12 +45,28 @@ def zoo() -> keras.Model:
     return keras.Model(images, layers.Dense(4)(x), name="zoo")
 
 
+def masked() -> keras.Model:
+    """The cell mask alone before a linear layer: every pixel of what it leaves counts."""
+    images = keras.Input((32, 32, 3))
+    x = layers.Flatten()(layers.Rescaling(1 / 127.5, -1)(CellMask()(images)))
+    return keras.Model(images, layers.Dense(4)(x), name="masked")
+
+
+@pytest.fixture
+def images(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Smooth pictures and cells, black and white, (19, 32, 32, 3) uint8: also an odd number."""
+    cells = draw_cells(np.arange(8), 32, rng)
+    plain = np.stack([np.zeros_like(images[0]), np.full_like(images[0], 255)])
+    return np.concatenate([images, cells, cells[:2] // 3, plain])
+
+
 NETWORKS: dict[str, Callable[[], keras.Model]] = {
     "zoo": zoo,
     **{
         name: lambda name=name: MEMBERS[name].build(small(name), 32, 5)
         for name in ("custom-cnn", "convnext-atto")
     },
+    "masked": masked,
 }
 
 

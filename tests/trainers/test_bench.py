@@ -3,6 +3,7 @@ import os
 import pytest
 from keras.src.applications.convnext import ConvNeXt
 
+from cells.cell_kinds import KINDS
 from trainers import bench, convnext_small
 from trainers.recipe import overridden
 
@@ -38,3 +39,14 @@ def test_inference_is_compared_with_the_stock_network(monkeypatch):
     keras_rate, *others = map(float, rates)
     for found, ratio in zip(others, (ours, runtime), strict=True):
         assert float(ratio.removesuffix("x")) == pytest.approx(found / keras_rate, abs=0.06)
+
+
+def test_the_mask_has_a_speed_and_fits_every_kind_of_cell():
+    where, *rates = [list(column.cells) for column in bench.masking(1, calls=1).columns]
+    assert where == ["runtime", "Keras layer"]
+    assert all(float(figure) > 0 for column in rates for figure in column)
+    kinds, ious = [list(column.cells) for column in bench.overlap(2).columns]
+    assert kinds == [*KINDS, "all"]
+    *each, mean = map(float, ious)
+    assert sum(each) / len(each) == pytest.approx(mean, abs=1e-3)
+    assert mean > 0.7

@@ -11,7 +11,7 @@ from keras import layers
 
 from cells.errors import ExportError
 from trainers.export import to_program, write_member
-from trainers.layers import DropPath
+from trainers.layers import CellMask, DropPath
 
 ATTRS = {"name": "a", "run": "a-run", "fold": 0, "classes": ("x", "y"), "image_px": 8}
 
@@ -63,6 +63,14 @@ def test_what_only_trains_vanishes() -> None:
     program, arrays = to_program(network(layers.Dropout(0.5), DropPath(0.5)))
     assert [step["op"] for step in program["ops"]] == ["flatten", "dense", "softmax"]
     assert sorted(arrays) == ["0002-bias", "0002-kernel"]
+
+
+def test_a_mask_is_an_operation_without_arrays() -> None:
+    program, arrays = to_program(network(CellMask()))
+    assert program["ops"][0] | {"name": ""} == {
+        "op": "cell_mask", "name": "", "in": [0], "out": 1, "arrays": {}, "attrs": {},
+    }  # fmt: skip
+    assert sorted(arrays) == ["0003-bias", "0003-kernel"]
 
 
 def test_a_grouped_convolution_becomes_a_depthwise_one() -> None:

@@ -4,9 +4,10 @@ import pytest
 from keras import layers
 
 from cells.errors import RecipeError
-from trainers.layers import DropPath
-from trainers.networks import HEAD_PREFIX, drop_rates, head, own_field, resized
-from trainers.recipe import Phase, Recipe
+from trainers.catalog import MEMBERS
+from trainers.layers import CellMask, DropPath
+from trainers.networks import HEAD_PREFIX, drop_rates, first_layers, head, own_field
+from trainers.recipe import Phase, Recipe, overridden
 
 
 def head_of(**fields) -> keras.Model:
@@ -60,9 +61,28 @@ def test_images_are_resized_only_to_another_size():
     images = keras.Input((12, 12, 3))
     for network_px, wanted in ((None, 12), (12, 12), (20, 20)):
         recipe = Recipe(name="toy", whole=Phase(epochs=1, peak_lr=1))
-        x = resized(images, recipe.model_copy(update={"network_px": network_px}), 12)
+        x = first_layers(images, recipe.model_copy(update={"network_px": network_px}), 12)
         assert x.shape == (None, wanted, wanted, 3)
         assert (x is images) == (wanted == 12)
+
+
+def test_the_mask_comes_first_at_the_images_own_size():
+    images = keras.Input((12, 12, 3))
+    recipe = Recipe(name="toy", mask=True, network_px=20, whole=Phase(epochs=1, peak_lr=1))
+    network = keras.Model(images, first_layers(images, recipe, 12))
+    first, mask, last = network.layers
+    assert isinstance(first, layers.InputLayer)
+    assert isinstance(mask, CellMask)
+    assert (mask.output.shape, last.output.shape) == ((None, 12, 12, 3), (None, 20, 20, 3))
+
+
+@pytest.mark.parametrize("name", MEMBERS)
+def test_every_member_has_the_mask_where_its_recipe_says_so(name):
+    module = MEMBERS[name]
+    small = ["widths=4,4,4,4", "depths=1,1,1,1", "head_units=", "mask=true"]
+    for settings, masks in ((small, 1), (small[:3], 0)):
+        network = module.build(overridden(module.RECIPE, settings), 32, 3)
+        assert sum(isinstance(layer, CellMask) for layer in network.layers) == masks
 
 
 def test_stochastic_depth_grows_linearly():

@@ -81,6 +81,7 @@ def test_a_preset_with_a_field_that_does_not_exist_is_refused():
         ("policy.augmix.strength=.4", "policy.augmix.strength", 0.4),
         ("policy.split_rotate.rate=.2", "policy.split_rotate.rate", 0.2),
         ("policy.rand_augment_ops=4", "policy.rand_augment_ops", 4),
+        ("mask=true", "mask", True),
         ("weights=imagenet", "weights", "imagenet"),
         ("weights=none", "weights", "none"),
         ("whole.schedule=plateau", "whole.schedule", "plateau"),
