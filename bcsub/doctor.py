@@ -69,7 +69,7 @@ def _devices() -> dict[str, Any]:
 
         from trainers import custom_cnn
         from trainers.devices import precision
-        from trainers.pretrained import STOCK, cached_file
+        from trainers.pretrained import cached_file, published
     except ImportError as error:
         return {"error": f"TensorFlow cannot be imported: {error}", "exit": 1}
     gpus = []
@@ -82,7 +82,7 @@ def _devices() -> dict[str, Any]:
                 "compute_capability": ".".join(map(str, capability)) if capability else None,
             }
         )
-    cached = {name: cached_file(name) for name in STOCK}
+    cached = {name: cached_file(stock) for name, stock in published().items()}
     return {
         "gpus": gpus,
         "precision": precision(custom_cnn.RECIPE),
