@@ -64,7 +64,5 @@ class Stock:
                     f"{recipe.name}: {field}: expected none, since keras.applications fixes it, "
                     f"got {value}."
                 )
-        body = self.constructor(
-            include_top=False, weights=None, pooling="avg", input_tensor=images
-        )
+        body = self.constructor(include_top=False, weights=None, pooling="avg", input_tensor=images)
         return body.output

@@ -53,7 +53,10 @@ def test_freed_memory_stays_with_the_process_unless_the_user_says_otherwise(tmp_
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("torch", "KERAS_BACKEND: expected tensorflow or jax, got 'torch'. Unset it for the first."),
+        (
+            "torch",
+            "KERAS_BACKEND: expected tensorflow or jax, got 'torch'. Unset it for the first.",
+        ),
         (
             "jax",
             "KERAS_BACKEND: jax is not installed. `pip install jax` beside this package "

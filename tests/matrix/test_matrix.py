@@ -20,7 +20,11 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def checked(folder: Path) -> list[str]:
     """Run the checks as the other environments do; the lines of those that failed."""
     command = [sys.executable, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    skipped = ["test_bundles.py", "--deselect", "test_bundles.py::test_nothing_of_ours_is_installed"]
+    skipped = [
+        "test_bundles.py",
+        "--deselect",
+        "test_bundles.py::test_nothing_of_ours_is_installed",
+    ]
     run = subprocess.run([*command, *skipped], cwd=folder, capture_output=True, text=True)
     assert run.returncode in (0, 1), run.stdout + run.stderr
     return [line for line in run.stdout.splitlines() if line.startswith("FAILED")]

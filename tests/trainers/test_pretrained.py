@@ -108,9 +108,7 @@ def test_without_file_and_network_it_says_what_to_do(cache: Path, no_network: No
     )
 
 
-def test_with_a_network_keras_downloads_it(
-    cache: Path, change_stock: Callable[..., None]
-) -> None:
+def test_with_a_network_keras_downloads_it(cache: Path, change_stock: Callable[..., None]) -> None:
     asked = []
 
     def download(**options: Any) -> None:
