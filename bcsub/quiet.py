@@ -41,7 +41,8 @@ def import_tensorflow() -> None:
 def _check_backend(name: str) -> None:
     if name not in BACKENDS:
         raise BackendError(
-            f"KERAS_BACKEND: expected {' or '.join(BACKENDS)}, got {name!r}. Unset it for the first."
+            f"KERAS_BACKEND: expected {' or '.join(BACKENDS)}, got {name!r}. "
+            "Unset it for the first."
         )
     if name == "jax":
         if find_spec("jax") is None:
