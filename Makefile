@@ -27,7 +27,7 @@ RUNTIMES := tf215 tf217
 MATRIX   := $(foreach name,jax $(RUNTIMES),.venv-$(name)/.ready)
 JAX      := $(addprefix tests/,$(addsuffix .py,bcsub/test_doctor bcsub/test_train \
             $(addprefix trainers/test_,backend catalog checkpoint convnext devices export fit \
-            networks train)))
+            networks objective train two_devices)))
 
 .NOTPARALLEL:
 .PHONY: help setup demo prepare train-all ensemble submission emulate test test-matrix check bench \

@@ -22,7 +22,7 @@ from submission import model as runtime
 from submission.model import Network, read_member
 from tests.submission.conftest import shake
 from trainers import catalog
-from trainers.fit import set_trainable
+from trainers.objective import set_trainable
 from trainers.pretrained import load_pretrained, published
 from trainers.recipe import Phase, overridden
 from trainers.runs import Run
@@ -193,16 +193,16 @@ def test_pretrained_weights_come_from_a_file(
 
 def test_a_fraction_of_its_layers_trains(network: keras.Model) -> None:
     """The graph is flat: the last blocks train and the stem does not, or the head alone."""
-    set_trainable(network, 0.3)
+    set_trainable(network, Phase(epochs=1, peak_lr=1, trainable_fraction=0.3))
     free = {variable.path.split("/")[0] for variable in network.trainable_variables}
     assert {"top_conv", "head_logits"} < free
     assert not {"stem_conv", "block1a_project_conv", "block4a_dwconv2"} & free
-    set_trainable(network, 0.0)
+    set_trainable(network, None)
     assert {variable.path for variable in network.trainable_variables} == {
         "head_logits/kernel",
         "head_logits/bias",
     }
-    set_trainable(network, 1.0)
+    set_trainable(network, Phase(epochs=1, peak_lr=1))
 
 
 def test_a_field_that_keras_has_no_place_for_is_refused(module: ModuleType) -> None:
