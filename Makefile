@@ -19,12 +19,19 @@ OTHER   := $(if $(filter gpu,$(KIND)),cpu,gpu)
 READY   := .venv/.ready-$(KIND)
 PY      := .venv/bin/python
 BCSUB   := .venv/bin/bcsub
-INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check --no-build-isolation
+INSTALL := -m pip install --quiet --disable-pip-version-check --no-build-isolation
 TRAIN    = $(if $(FOLDS),--folds $(FOLDS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
+# What `make test-matrix` runs, each in an environment of its own: .venv-jax, .venv-tf215, ...
+RUNTIMES := tf215 tf217
+MATRIX   := $(foreach name,jax $(RUNTIMES),.venv-$(name)/.ready)
+JAX      := $(addprefix tests/,$(addsuffix .py,bcsub/test_doctor bcsub/test_train \
+            $(addprefix trainers/test_,backend catalog checkpoint convnext devices export fit \
+            networks objective train two_devices)))
+
 .NOTPARALLEL:
-.PHONY: help setup demo prepare train-all ensemble submission emulate test check bench clean \
-        clean-env lock
+.PHONY: help setup demo prepare train-all ensemble submission emulate test test-matrix check bench \
+        clean clean-env lock
 
 help:
 	@echo 'make TARGET [NAME=value ...]'
@@ -62,6 +69,13 @@ emulate: $(READY) ## Run the newest zip as the platform would and score it
 test: $(READY) ## Run the tests; ARGS go to pytest
 	$(PY) -m pytest $(ARGS)
 
+test-matrix: $(READY) $(MATRIX) ## Train with JAX; run what is uploaded under other TensorFlows
+	KERAS_BACKEND=jax .venv-jax/bin/python -m pytest $(JAX) $(ARGS)
+	@set -e; bundles=$$(mktemp -d); trap 'rm -rf "$$bundles"' EXIT; \
+	$(PY) -m tests.matrix.write_bundles "$$bundles"; cd "$$bundles"; \
+	for name in $(RUNTIMES); do echo "$$name: the uploaded model"; \
+	  '$(CURDIR)'/.venv-$$name/bin/python -m pytest -q -p no:cacheprovider test_bundles.py; done
+
 check: $(READY) ## Lint, format, types, and who imports whom
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
@@ -75,8 +89,8 @@ clean: ## Remove caches, build products and demo/; keeps work/ runs/ dist/ submi
 	rm -rf build *.egg-info .pytest_cache .mypy_cache .ruff_cache demo
 	find bcsub cells emulator ensemble submission tests trainers -name __pycache__ -prune -exec rm -rf {} +
 
-clean-env: ## Remove .venv
-	rm -rf .venv .venv-lock
+clean-env: ## Remove .venv, and the environments of test-matrix and lock
+	rm -rf .venv .venv-lock .venv-jax $(addprefix .venv-,$(RUNTIMES))
 
 lock: ## Make requirements/*.lock anew; ARGS=--upgrade takes newer versions
 	$(require-python)
@@ -85,6 +99,10 @@ lock: ## Make requirements/*.lock anew; ARGS=--upgrade takes newer versions
 	echo setuptools | $(COMPILE) - -o requirements/build.lock
 	$(COMPILE) pyproject.toml --extra dev -c requirements/build.lock -o requirements/cpu.lock
 	$(COMPILE) pyproject.toml --extra dev --extra gpu -c requirements/cpu.lock -o requirements/gpu.lock
+	$(COMPILE) pyproject.toml --extra dev --extra jax -c requirements/cpu.lock -o requirements/jax.lock
+	printf '%s\n' h5py numpy pytest 'tensorflow-cpu==2.15.*' | $(COMPILE) - -o requirements/tf215.lock
+	printf '%s\n' h5py numpy pytest tensorflow-cpu==2.17.0 keras==3.4.1 | \
+	  $(COMPILE) - -o requirements/tf217.lock
 
 COMPILE = .venv-lock/bin/uv pip compile $(ARGS) --quiet --no-config --universal --python-version 3.11 \
           --generate-hashes --no-emit-index-url --no-header --no-annotate
@@ -95,12 +113,28 @@ $(READY): requirements/build.lock requirements/$(KIND).lock pyproject.toml
 	$(require-python)
 	test -x $(PY) && test ! -e .venv/.ready-$(OTHER) || $(PYTHON) -m venv --clear .venv
 	rm -f $@
-	$(INSTALL) --require-hashes -r requirements/build.lock
-	$(INSTALL) --require-hashes --no-compile -r requirements/$(KIND).lock
-	$(INSTALL) --no-deps --editable .
+	$(PY) $(INSTALL) --require-hashes -r requirements/build.lock
+	$(PY) $(INSTALL) --require-hashes --no-compile -r requirements/$(KIND).lock
+	$(PY) $(INSTALL) --no-deps --editable .
+	touch $@
+
+.venv-jax/.ready: pyproject.toml
+.venv-%/.ready: requirements/build.lock requirements/%.lock
+	$(require-python)
+	$(require-python-3.11)
+	$(PYTHON) -m venv --clear .venv-$*
+	.venv-$*/bin/python $(INSTALL) --require-hashes -r requirements/build.lock
+	.venv-$*/bin/python $(INSTALL) --require-hashes --no-compile -r requirements/$*.lock
+	$(if $(filter jax,$*),.venv-jax/bin/python $(INSTALL) --no-deps --editable .)
 	touch $@
 
 define require-python
 @$(or $(PYTHON),false) -c '$(SUITS)' 2>/dev/null || { echo 'python: expected Python 3.11 to 3.13 with \
 venv, found $(or $(PYTHON),none). Install one, or name it: PYTHON=/path/to/python3.11' >&2; exit 1; }
+endef
+
+define require-python-3.11
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo 'test-matrix: expected \
+Python 3.11, since TensorFlow 2.15 has wheels for no newer one, found $(PYTHON). Name it: \
+PYTHON=/path/to/python3.11' >&2; exit 1; }
 endef

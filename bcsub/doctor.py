@@ -19,6 +19,7 @@ _PACKAGES = (
     "bcsub",
     "tensorflow",
     "keras",
+    "jax",
     "keras-cv",
     "numpy",
     "h5py",
@@ -62,28 +63,27 @@ def examine(root: Path) -> dict[str, Any]:
 
 
 def _devices() -> dict[str, Any]:
-    """What only TensorFlow can tell; a TensorFlow that does not import is itself the finding."""
+    """What only Keras's backend can tell; one that does not import is itself the finding."""
     try:
         import_tensorflow()
-        import tensorflow as tf
+        import keras
+        import tensorflow  # noqa: F401  # as in every training; Keras may compute with another
 
-        from trainers import custom_cnn
+        from trainers import backend, custom_cnn
         from trainers.devices import precision
-        from trainers.pretrained import STOCK, cached_file
+        from trainers.pretrained import cached_file, published
     except ImportError as error:
         return {"error": f"TensorFlow cannot be imported: {error}", "exit": 1}
-    gpus = []
-    for device in tf.config.list_physical_devices("GPU"):
-        details = tf.config.experimental.get_device_details(device)
-        capability = details.get("compute_capability")
-        gpus.append(
-            {
-                "name": details.get("device_name", device.name),
-                "compute_capability": ".".join(map(str, capability)) if capability else None,
-            }
-        )
-    cached = {name: cached_file(name) for name in STOCK}
+    gpus = [
+        {
+            "name": gpu.kind,
+            "compute_capability": ".".join(map(str, gpu.capability)) if gpu.capability else None,
+        }
+        for gpu in backend.gpus()
+    ]
+    cached = {name: cached_file(stock) for name, stock in published().items()}
     return {
+        "backend": keras.backend.backend(),
         "gpus": gpus,
         "precision": precision(custom_cnn.RECIPE),
         "pretrained": {
@@ -130,7 +130,8 @@ def _lines(result: dict[str, Any]) -> list[tuple[str, str]]:
         seen = [("error", result["error"])]
     else:
         gpus = [f"{gpu['name']} ({gpu['compute_capability'] or '?'})" for gpu in result["gpus"]]
-        seen = [("GPU", ", ".join(gpus) or "none: train with --preset cpu")]
+        seen = [("backend", f"Keras computes with {result['backend']}")]
+        seen += [("GPU", ", ".join(gpus) or "none: train with --preset cpu")]
         seen += [("precision", result["precision"])]
     flags = result["cpu_flags"]
     has = "flags unknown" if flags is None else " ".join(flags) or "no AVX: TensorFlow won't start"

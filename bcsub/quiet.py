@@ -3,6 +3,11 @@
 import os
 import sys
 import tempfile
+from importlib.util import find_spec
+
+from cells.errors import BackendError
+
+BACKENDS = ("tensorflow", "jax")
 
 
 def import_tensorflow() -> None:
@@ -10,7 +15,9 @@ def import_tensorflow() -> None:
 
     TensorFlow 2.21 writes six lines about oneDNN and missing GPUs to file descriptor 2, whatever
     TF_CPP_MIN_LOG_LEVEL says. They would be the first thing that every command shows.
+    Raises BackendError when KERAS_BACKEND names what we do not train with, or what is not here.
     """
+    _check_backend(os.environ.get("KERAS_BACKEND") or BACKENDS[0])
     if "tensorflow" in sys.modules:
         return
     # TensorFlow's own allocator: no from_generator anywhere then slows training down, by making
@@ -29,3 +36,20 @@ def import_tensorflow() -> None:
         finally:
             os.dup2(terminal, 2)
             os.close(terminal)
+
+
+def _check_backend(name: str) -> None:
+    if name not in BACKENDS:
+        raise BackendError(
+            f"KERAS_BACKEND: expected {' or '.join(BACKENDS)}, got {name!r}. "
+            "Unset it for the first."
+        )
+    if name == "jax":
+        if find_spec("jax") is None:
+            raise BackendError(
+                "KERAS_BACKEND: jax is not installed. `pip install jax` beside this package "
+                "(jax[cuda12] for a GPU), or unset KERAS_BACKEND."
+            )
+        # JAX takes three quarters of a GPU's memory at once; TensorFlow, which predicts with the
+        # uploaded runtime, would take all of it.
+        os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")

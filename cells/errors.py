@@ -42,6 +42,10 @@ class WeightsError(BcsubError):
     """Pretrained weights are missing or do not fit the network."""
 
 
+class BackendError(BcsubError):
+    """Keras is told to compute with something that is not here, or that we do not train with."""
+
+
 class ExportError(BcsubError):
     """A network holds something that the uploaded runtime cannot express."""
 

@@ -146,7 +146,7 @@ def test_no_module_is_imported_by_string():
 def test_dependencies_are_those_imported():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     declared = {line.partition(">")[0] for line in project["dependencies"]}
-    optional = set(project["optional-dependencies"]["logs"])
+    optional = {*project["optional-dependencies"]["logs"], "jax"}
     files = [path for room in MAY_IMPORT for path in modules(ROOT, room)]
     ours = {*MAY_IMPORT, "model"}  # the module that a submission brings
     tops = set().union(*(foreign(ROOT, path, ours) for path in files))
@@ -159,6 +159,7 @@ def test_optional_packages_are_imported_in_one_place_and_only_when_asked_for():
     tree = ast.parse((ROOT / "trainers" / "logs.py").read_text())
     at_the_top = [ast.unparse(node) for node in tree.body if isinstance(node, ast.Import)]
     assert at_the_top == ["import os", "import keras"]
+    assert importers(ROOT, "jax") == {"trainers/backend.py"}  # under its own backend only
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 ROOMS = ["submission", "cells", "trainers", "ensemble", "emulator", "bcsub"]
 ROAD = {"demo", "prepare", "train-all", "ensemble", "submission", "emulate"}
-CARE = {"setup", "test", "check", "bench", "clean"}
+CARE = {"setup", "test", "test-matrix", "check", "bench", "clean"}
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 # Written so that the patterns do not match themselves.
@@ -83,7 +83,7 @@ def test_a_wheel_holds_every_data_file_of_the_rooms():
     assert sorted(PROJECT["tool"]["setuptools"]["packages"]) == sorted(ROOMS)
 
 
-@pytest.mark.parametrize("name", ["build", "cpu", "gpu"])
+@pytest.mark.parametrize("name", ["build", "cpu", "gpu", "jax", "tf215", "tf217"])
 def test_every_line_of_a_lock_is_a_pin_with_hashes(name: str):
     text = (ROOT / "requirements" / f"{name}.lock").read_text()
     pins = re.split(r"\n(?=\w)", text.strip())
@@ -91,21 +91,52 @@ def test_every_line_of_a_lock_is_a_pin_with_hashes(name: str):
     assert [entry.split("\n")[0] for entry in pins if not pin.fullmatch(entry)] == []
 
 
+def pinned(name: str) -> dict[str, str]:
+    """Versions by package of one lock."""
+    text = (ROOT / f"requirements/{name}.lock").read_text()
+    return dict(re.findall(r"^([\w.-]+)==([\w.]+)", text, re.M))
+
+
 def test_the_locks_agree_and_pin_every_dependency():
-    cpu, gpu = (
-        dict(
-            re.findall(
-                r"^([\w.-]+)==([\w.]+)", (ROOT / f"requirements/{name}.lock").read_text(), re.M
-            )
-        )
-        for name in ("cpu", "gpu")
-    )
+    cpu, gpu, jax = pinned("cpu"), pinned("gpu"), pinned("jax")
     project = PROJECT["project"]
     asked = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
     assert {line.partition(">")[0] for line in asked} <= set(cpu)
     assert cpu.items() <= gpu.items()
     assert {name for name in gpu.keys() - cpu.keys() if not name.startswith("nvidia-")} == set()
     assert "nvidia-cudnn-cu12" in gpu
+    assert cpu.items() <= jax.items()
+    assert jax.keys() - cpu.keys() == {"jax", "jaxlib", "opt-einsum"} - cpu.keys()
+
+
+def test_old_runtimes_are_the_platforms_and_an_older_one_and_hold_nothing_that_trains():
+    old, platform = pinned("tf215"), pinned("tf217")
+    assert (platform["tensorflow-cpu"], platform["keras"]) == ("2.17.0", "3.4.1")
+    assert old["tensorflow-cpu"].startswith("2.15.")
+    assert old["numpy"].startswith("1.26.")
+    for lock in (old, platform):
+        assert {"h5py", "numpy", "pytest"} <= set(lock)
+        assert not {"keras-cv", "scikit-learn", "pydantic"} & set(lock)
+
+
+def test_the_matrix_makes_its_environments_and_runs_all_of_them():
+    """From the locks, JAX with its backend, the others where nothing of ours lies."""
+    said = make("-n", "--always-make", "test-matrix").stdout
+    for name in ("jax", "tf215", "tf217"):
+        assert f"-m venv --clear .venv-{name}" in said
+        assert f".venv-{name}/bin/python -m pip install" in said
+        assert f"--require-hashes --no-compile -r requirements/{name}.lock" in said
+    (trains,) = re.findall(r"KERAS_BACKEND=jax \.venv-jax/bin/python -m pytest (.*)", said)
+    assert {"tests/trainers/test_fit.py", "tests/bcsub/test_train.py"} <= set(trains.split())
+    assert all((ROOT / path).is_file() for path in trains.split())
+    assert "for name in tf215 tf217; do" in said
+    assert "clean-env" not in said
+
+
+def test_ci_runs_what_the_readme_says():
+    steps = re.findall(r"^make (\S+)$", (ROOT / ".ci" / "run").read_text(), re.M)
+    assert steps == ["check", "test", "test-matrix"]
+    assert "make check test test-matrix" in (ROOT / "README.md").read_text()
 
 
 def test_bare_make_prints_the_documented_targets():

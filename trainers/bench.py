@@ -33,11 +33,10 @@ from submission.model import cell_mask, find_cell, read_member
 from trainers import devices
 from trainers.batches import training_batches
 from trainers.catalog import member
-from trainers.convnext import copy_stock_weights
 from trainers.export import write_member
 from trainers.layers import CellMask
 from trainers.objective import compile_network
-from trainers.pretrained import STOCK, stock_network
+from trainers.pretrained import stock_of
 from trainers.recipe import Recipe, overridden, with_preset
 
 BATCH = 32
@@ -77,8 +76,9 @@ def inference(names: list[str], repeats: int) -> Table:
     images = np.random.default_rng(0).integers(0, 256, (BATCH, 96, 96, 3)).astype(np.uint8)
     batches = tf.data.Dataset.from_tensors(images.astype(np.float32))
     for name in names:
-        stock, network = stock_network(name), member(name).build(bare(name), 96, 8)
-        copy_stock_weights(stock, network)
+        source = stock_of(name)
+        stock, network = source.network(), member(name).build(bare(name), 96, 8)
+        source.copy(stock, network)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "member.h5"
             attrs = {"name": name, "classes": [str(i) for i in range(8)], "image_px": 96}
@@ -109,7 +109,7 @@ def training(names: list[str], repeats: int) -> Table:
     y = tf.one_hot(rng.integers(0, 8, BATCH), 8)
     for name in names:
         recipe = bare(name)
-        body = STOCK[name](include_top=False, weights=None, pooling="avg", input_shape=(96, 96, 3))
+        body = stock_of(name).network()
         stock = keras.Model(body.input, keras.layers.Dense(8)(body.output))
         rates = []
         for network in (stock, member(name).build(recipe, 96, 8)):

@@ -1,4 +1,4 @@
-"""All members by name. A new one is a module with RECIPE, PRESETS and build, and a line here."""
+"""All members by name. A new one is a module with RECIPE, PRESETS, STOCK, build, and a line."""
 
 import difflib
 from types import ModuleType

@@ -15,6 +15,7 @@ import keras
 from trainers.convnext import build_convnext
 from trainers.policies import BRIEF
 from trainers.recipe import Phase, Recipe
+from trainers.stock import Stock
 
 RECIPE = Recipe(
     name="convnext-atto",
@@ -41,6 +42,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "whole": {"epochs": 8, "peak_lr": 4e-3, "warmup_epochs": 0.5},
     },
 }
+
+STOCK: Stock | None = None
 
 
 def build(recipe: Recipe, image_px: int, classes: int) -> keras.Model:

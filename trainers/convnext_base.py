@@ -9,9 +9,10 @@ from typing import Any
 
 import keras
 
-from trainers.convnext import build_convnext
+from trainers.convnext import build_convnext, copy_stock_weights
 from trainers.policies import STRONG
 from trainers.recipe import Phase, Recipe
+from trainers.stock import Stock
 
 RECIPE = Recipe(
     name="convnext-base",
@@ -34,6 +35,13 @@ RECIPE = Recipe(
 )
 
 PRESETS: dict[str, dict[str, Any]] = {"full": {}}
+
+STOCK: Stock | None = Stock(
+    keras.applications.ConvNeXtBase,
+    "convnext_base_notop.h5",
+    "40a20c5548a5e9202f69735ecc06c990e6b7c9d2de39f0361e27baeb24cb7c45",
+    copy_stock_weights,
+)
 
 
 def build(recipe: Recipe, image_px: int, classes: int) -> keras.Model:

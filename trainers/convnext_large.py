@@ -9,9 +9,10 @@ from typing import Any
 
 import keras
 
-from trainers.convnext import build_convnext
+from trainers.convnext import build_convnext, copy_stock_weights
 from trainers.policies import STRONG
 from trainers.recipe import Phase, Recipe
+from trainers.stock import Stock
 
 RECIPE = Recipe(
     name="convnext-large",
@@ -34,6 +35,13 @@ RECIPE = Recipe(
 )
 
 PRESETS: dict[str, dict[str, Any]] = {"full": {}}
+
+STOCK: Stock | None = Stock(
+    keras.applications.ConvNeXtLarge,
+    "convnext_large_notop.h5",
+    "96f02b6f0753d4f543261bc9d09bed650f24dd6bc02ddde3066135b63d23a1cd",
+    copy_stock_weights,
+)
 
 
 def build(recipe: Recipe, image_px: int, classes: int) -> keras.Model:

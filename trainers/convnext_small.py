@@ -9,9 +9,10 @@ from typing import Any
 
 import keras
 
-from trainers.convnext import build_convnext
+from trainers.convnext import build_convnext, copy_stock_weights
 from trainers.policies import STRONG
 from trainers.recipe import Phase, Recipe
+from trainers.stock import Stock
 
 RECIPE = Recipe(
     name="convnext-small",
@@ -34,6 +35,13 @@ RECIPE = Recipe(
 )
 
 PRESETS: dict[str, dict[str, Any]] = {"full": {}}
+
+STOCK: Stock | None = Stock(
+    keras.applications.ConvNeXtSmall,
+    "convnext_small_notop.h5",
+    "6fc8009faa2f00c1c1dfce59feea9b0745eb260a7dd11bee65c8e20843da6eab",
+    copy_stock_weights,
+)
 
 
 def build(recipe: Recipe, image_px: int, classes: int) -> keras.Model:

@@ -15,6 +15,7 @@ from trainers.layers import DropPath
 from trainers.networks import drop_rates, first_layers, head, own_field
 from trainers.policies import BRIEF, STRONG
 from trainers.recipe import Phase, Recipe
+from trainers.stock import Stock
 
 RECIPE = Recipe(
     name="custom-cnn",
@@ -53,6 +54,8 @@ PRESETS: dict[str, dict[str, Any]] = {
         "policy": BRIEF.model_dump(),
     },
 }
+
+STOCK: Stock | None = None
 
 
 def build(recipe: Recipe, image_px: int, classes: int) -> keras.Model:

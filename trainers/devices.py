@@ -9,28 +9,30 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.client import device_lib
 
+from trainers import backend
 from trainers.recipe import Recipe
 
 
 def gpus() -> list[str]:
-    """Names of the GPUs that TensorFlow sees."""
-    return [device.name for device in tf.config.list_physical_devices("GPU")]
+    """Names of the GPUs that Keras computes on."""
+    return [gpu.name for gpu in backend.gpus()]
 
 
 def precision(recipe: Recipe) -> str:
     """The dtype policy to build with: bfloat16 or float16 mixed on a GPU, float32 on a CPU."""
-    found = tf.config.list_physical_devices("GPU")
+    found = backend.gpus()
     if not found or not recipe.mixed_precision:
         return "float32"
-    details = tf.config.experimental.get_device_details(found[0])
-    major = details.get("compute_capability", (7, 0))[0]
+    major, _ = found[0].capability or (7, 0)
     return "mixed_bfloat16" if major >= 8 else "mixed_float16"
 
 
 def gpu_memory_mb() -> tuple[float, float] | None:
-    """The first GPU's memory that TensorFlow took at most, and may take; None without a GPU."""
+    """The first GPU's memory that Keras took at most, and may take; None without a GPU."""
     if not gpus():
         return None
+    if keras.backend.backend() == "jax":
+        return backend.jax_memory_mb()
     limits = [d.memory_limit for d in device_lib.list_local_devices() if d.device_type == "GPU"]
     return tf.config.experimental.get_memory_info("GPU:0")["peak"] / 2**20, limits[0] / 2**20
 
@@ -79,11 +81,12 @@ def multiply_adds(network: keras.Model) -> int:
 
 def matmul_gflops(size: int = 1024, repeats: int = 8) -> float:
     """This machine's float32 matrix-product rate, measured: 1e9 operations a second."""
-    matrix = tf.random.normal((size, size))
-    float(tf.matmul(matrix, matrix)[0, 0])
+    matrix = keras.ops.full((size, size), 1 / size)  # its own square: no product can overflow
+    product = keras.ops.matmul(matrix, matrix)
+    float(product[0, 0])
     start = time.perf_counter()
     for _ in range(repeats):
-        product = tf.matmul(matrix, matrix)
+        product = keras.ops.matmul(product, matrix)  # one after the other, as the last is awaited
     float(product[0, 0])
     return 2 * size**3 * repeats / (time.perf_counter() - start) / 1e9
 

@@ -12,7 +12,7 @@ import numpy as np
 from sklearn.metrics import accuracy_score, log_loss
 
 from cells.errors import RunError
-from trainers import checkpoint
+from trainers import backend, checkpoint
 from trainers.batches import plain_batches
 from trainers.recipe import Phase, Recipe
 from trainers.report import write_history
@@ -109,6 +109,7 @@ class Keeper(keras.callbacks.Callback):
         training, state = self.training, self.training.state
         raw = [np.asarray(variable) for variable in self.model.trainable_variables]
         self.model.optimizer.finalize_variable_values(self.model.trainable_variables)
+        backend.unshare(self.model.trainable_variables)
         scores = inner_scores(self.model, training.data, training.batch // state.parts)
         # not the training loss: under float16 the scaler skips a step that overflows
         loss = watched_loss(scores)

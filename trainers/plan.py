@@ -8,7 +8,7 @@ from cells.dataset import Dataset
 from trainers import devices
 from trainers.differences import from_shipped
 from trainers.fit import phases
-from trainers.pretrained import cached_file
+from trainers.pretrained import cached_file, stock_of
 from trainers.runs import Run
 from trainers.sampling import epoch_images
 from trainers.standing import standing
@@ -50,5 +50,5 @@ def _weights(run: Run, given: Path | None) -> str:
         return "checkpoint"
     if run.recipe.weights == "none":
         return "none"
-    path = given or cached_file(run.name)
+    path = given or cached_file(stock_of(run.name))
     return str(path) if path.is_file() else f"would be downloaded to {path}"

@@ -4,40 +4,40 @@
 network), checked against Keras's own hash, loaded into `keras.applications`' network and copied.
 """
 
+import hashlib
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 import keras
 
 from cells.errors import WeightsError
 from cells.files import sha256
-from trainers.convnext import copy_stock_weights
+from trainers.catalog import MEMBERS, member
 from trainers.networks import HEAD_PREFIX
-
-STOCK: dict[str, Callable[..., keras.Model]] = {
-    "convnext-small": keras.applications.ConvNeXtSmall,
-    "convnext-base": keras.applications.ConvNeXtBase,
-    "convnext-large": keras.applications.ConvNeXtLarge,
-}
+from trainers.stock import Stock
 
 
-def stock_network(name: str) -> keras.Model:
-    """`keras.applications`' network of a member, without its top, pooled, with random weights."""
-    # Keras names a network convnext_small, and its published file after that.
-    return STOCK[name](include_top=False, weights=None, pooling="avg", input_shape=(96, 96, 3))
+def published() -> dict[str, Stock]:
+    """The members that Keras publishes ImageNet weights for, each with its stock network."""
+    return {name: module.STOCK for name, module in MEMBERS.items() if module.STOCK}
 
 
-def file_name(name: str) -> str:
-    """What Keras calls the published file of a member."""
-    return f"{name.replace('-', '_')}_notop.h5"
+def stock_of(name: str) -> Stock:
+    """A member's stock network. Raises WeightsError when nothing is published for it."""
+    stock: Stock | None = member(name).STOCK
+    if stock is None:
+        raise WeightsError(
+            f"{name}: weights: expected none, since Keras publishes ImageNet weights only for "
+            f"{', '.join(published())}, got imagenet."
+        )
+    return stock
 
 
-def cached_file(name: str) -> Path:
-    """Where Keras keeps that file once it has been downloaded; its rule, which it does not tell."""
+def cached_file(stock: Stock) -> Path:
+    """Where Keras keeps the file once it has been downloaded; its rule, which it does not tell."""
     home = os.path.expanduser("~")
     own = os.path.join(home if os.access(home, os.W_OK) else "/tmp", ".keras")
-    return Path(os.environ.get("KERAS_HOME", own)) / "models" / file_name(name)
+    return Path(os.environ.get("KERAS_HOME", own)) / "models" / stock.file
 
 
 def resolve(name: str, given: Path | None) -> Path:
@@ -46,32 +46,27 @@ def resolve(name: str, given: Path | None) -> Path:
     given: the user's --weights. Raises WeightsError when nothing is published for `name`, and when
     there is neither file nor network.
     """
-    if name not in STOCK:
-        raise WeightsError(
-            f"{name}: weights: expected none, since Keras publishes ImageNet weights only for "
-            f"{', '.join(STOCK)}, got imagenet."
-        )
+    stock = stock_of(name)
     if given is not None:
         if not given.is_file():
             raise WeightsError(f"--weights: no such file {given}.")
         return given
-    path = cached_file(name)
+    path = cached_file(stock)
     if path.is_file():
-        _check_hash(path, name)
+        _check_hash(path, stock)
         return path
     try:
-        # The stock constructor downloads into the cache and checks the hash itself.
-        STOCK[name](include_top=False, weights="imagenet", pooling="avg", input_shape=(96, 96, 3))
+        stock.network("imagenet")  # downloads into the cache and checks the hash itself
     except Exception as error:
         raise WeightsError(
             f"{name}: ImageNet weights are not on this machine and could not be downloaded "
-            f"({type(error).__name__}). Put Keras's {file_name(name)} into {path.parent}, or pass "
+            f"({type(error).__name__}). Put Keras's {stock.file} into {path.parent}, or pass "
             "--weights FILE, or train from scratch with --set weights=none."
         ) from None
     if not path.is_file():
         raise WeightsError(
             f"{name}: Keras downloaded its ImageNet weights, but not to {path}. "
-            f"Pass --weights FILE, its {file_name(name)}."
+            f"Pass --weights FILE, its {stock.file}."
         )
     return path
 
@@ -82,13 +77,14 @@ def load_pretrained(network: keras.Model, name: str, path: Path) -> int:
     Returns the number of arrays copied. Raises WeightsError when the file does not fit, or when
     the stock network does not fit `network`.
     """
-    stock = stock_network(name)
+    stock = stock_of(name)
+    theirs = stock.network()
     try:
-        stock.load_weights(path)
+        theirs.load_weights(path)
     except Exception as error:
         raise WeightsError(
             f"{path}: does not fit {name} without its top ({_first_line(error)}). Expected Keras's "
-            f"{file_name(name)} or a .weights.h5 of the same network."
+            f"{stock.file} or a .weights.h5 of the same network."
         ) from None
     backbone = [
         layer
@@ -97,7 +93,7 @@ def load_pretrained(network: keras.Model, name: str, path: Path) -> int:
         and not isinstance(layer, keras.layers.Normalization)
     ]
     try:
-        copied = copy_stock_weights(stock, network)
+        copied = stock.copy(theirs, network)
     except (KeyError, ValueError):
         copied = 0
     if copied != sum(len(layer.weights) for layer in backbone):
@@ -110,22 +106,26 @@ def load_pretrained(network: keras.Model, name: str, path: Path) -> int:
 
 def own_sha256(name: str, path: Path) -> str:
     """SHA-256 of a file of weights, or "" when it is the very file that Keras publishes."""
-    found = sha256(path)
-    return "" if found == _published_sha256(name) else found
+    stock = stock_of(name)
+    return "" if _digest(path, stock) == stock.digest else sha256(path)
 
 
-def _published_sha256(name: str) -> str:
-    """What Keras itself checks after a download."""
-    from keras.src.applications.convnext import WEIGHTS_HASHES
+def _digest(path: Path, stock: Stock) -> str:
+    """A file's hash, of the kind that Keras publishes for this network."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, _kind(stock)).hexdigest()
 
-    return WEIGHTS_HASHES[name.replace("-", "_")][1]
+
+def _kind(stock: Stock) -> str:
+    return "md5" if len(stock.digest) == 32 else "sha256"
 
 
-def _check_hash(path: Path, name: str) -> None:
-    expected, found = _published_sha256(name), sha256(path)
-    if found != expected:
+def _check_hash(path: Path, stock: Stock) -> None:
+    found = _digest(path, stock)
+    if found != stock.digest:
+        kind = {"md5": "MD5", "sha256": "SHA-256"}[_kind(stock)]
         raise WeightsError(
-            f"{path}: SHA-256 is {found[:12]}..., Keras publishes {expected[:12]}.... "
+            f"{path}: {kind} is {found[:12]}..., Keras publishes {stock.digest[:12]}.... "
             "Delete the file and download it again."
         )
 

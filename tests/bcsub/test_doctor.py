@@ -55,6 +55,13 @@ def test_pretrained_weights_are_looked_for_in_keras_cache(examined):
     assert set(examined["pretrained"]) == {"convnext-small", "convnext-base", "convnext-large"}
 
 
+def test_the_backend_is_named(examined, capsys):
+    name = os.environ.get("KERAS_BACKEND", "tensorflow")
+    assert examined["backend"] == name
+    module._show(Console(width=200), examined)
+    assert f"backend Keras computes with {name}" in " ".join(capsys.readouterr().out.split())
+
+
 def test_people_read_a_table(examined, capsys):
     made_up = examined | {
         "gpus": [{"name": "Big GPU", "compute_capability": "9.0"}],

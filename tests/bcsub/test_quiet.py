@@ -1,5 +1,6 @@
 """What an import writes to file descriptor 2, shown by a TensorFlow that does nothing else."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 import pytest
 
 import bcsub
+from bcsub import quiet
+from cells.errors import BackendError
 
 REPOSITORY = Path(bcsub.__file__).parents[1]
 CALL = """
@@ -45,3 +48,37 @@ def test_freed_memory_stays_with_the_process_unless_the_user_says_otherwise(tmp_
             [sys.executable, "-c", CALL], env=paths | given, capture_output=True, check=True
         )
         assert done.stdout.decode().strip() == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "torch",
+            "KERAS_BACKEND: expected tensorflow or jax, got 'torch'. Unset it for the first.",
+        ),
+        (
+            "jax",
+            "KERAS_BACKEND: jax is not installed. `pip install jax` beside this package "
+            "(jax[cuda12] for a GPU), or unset KERAS_BACKEND.",
+        ),
+    ],
+)
+def test_a_backend_that_is_not_here_is_one_line_before_anything_is_imported(
+    monkeypatch, name, text
+):
+    monkeypatch.setenv("KERAS_BACKEND", name)
+    monkeypatch.setattr(quiet, "find_spec", lambda module: None)
+    with pytest.raises(BackendError) as error:
+        quiet.import_tensorflow()
+    assert str(error.value) == text
+
+
+def test_beside_jax_tensorflow_takes_only_the_gpu_memory_that_it_needs(monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    monkeypatch.setattr(quiet, "find_spec", lambda module: object())
+    monkeypatch.setitem(sys.modules, "tensorflow", object())
+    monkeypatch.setenv("TF_FORCE_GPU_ALLOW_GROWTH", "to be undone")
+    monkeypatch.delenv("TF_FORCE_GPU_ALLOW_GROWTH")
+    quiet.import_tensorflow()
+    assert os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"

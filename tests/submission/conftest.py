@@ -17,7 +17,7 @@ def shake(network: keras.Model, images: np.ndarray, rng: np.random.Generator) ->
     body the probabilities move by 2e-6.
 
     Gammas and layer scales from U(.3, 1), norm statistics and biases random, the head scaled so
-    that the logits' sd over the images is 1.
+    that the logits' mean over the images is 0 and their sd 1.
     """
     for layer in network.layers:
         for variable in layer.weights:
@@ -27,8 +27,9 @@ def shake(network: keras.Model, images: np.ndarray, rng: np.random.Generator) ->
             elif name in ("beta", "bias", "moving_mean") and not isinstance(layer, LayerScale):
                 variable.assign(rng.normal(0, 0.2, shape))
     logits = np.asarray(network(images.astype(np.float32), training=False))
-    head = network.layers[-1]
-    head.kernel.assign(head.kernel / logits.std(axis=0).mean())
+    head, sd = network.layers[-1], logits.std(axis=0).mean()
+    head.kernel.assign(head.kernel / sd)
+    head.bias.assign((head.bias - logits.mean(axis=0)) / sd)
 
 
 @pytest.fixture
@@ -52,8 +53,12 @@ def as_member(tmp_path: Path) -> Callable[..., Network]:
     return convert
 
 
-@pytest.fixture
-def images(rng: np.random.Generator) -> np.ndarray:
-    """Seven smooth pictures, (7, 32, 32, 3) uint8: an odd number, so that batches end unevenly."""
+def smooth_pictures(rng: np.random.Generator) -> np.ndarray:
+    """Seven of them, (7, 32, 32, 3) uint8: an odd number, so that batches end unevenly."""
     coarse = rng.uniform(0, 255, (7, 4, 4, 3))
     return np.kron(coarse, np.ones((1, 8, 8, 1))).astype(np.uint8)
+
+
+@pytest.fixture
+def images(rng: np.random.Generator) -> np.ndarray:
+    return smooth_pictures(rng)

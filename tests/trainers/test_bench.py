@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 
 import pytest
 from keras.src.applications.convnext import ConvNeXt
@@ -26,12 +27,12 @@ def test_a_rate_is_the_median_after_a_call_to_warm_up(monkeypatch):
 
 
 def test_inference_is_compared_with_the_stock_network(monkeypatch):
-    def stock(name):
-        fixed = {"include_top": False, "weights": None, "pooling": "avg"}
-        return ConvNeXt(**SHAPE, **fixed, input_shape=(96, 96, 3), name="convnext_small")
+    def small_stock(**options):
+        return ConvNeXt(**SHAPE, **options, name="convnext_small")
 
     small = ["network_px=none", "drop_path=0", "dropout=0", "widths=4,6,8,10", "depths=1,1,1,1"]
-    monkeypatch.setattr(bench, "stock_network", stock)
+    stock = replace(convnext_small.STOCK, constructor=small_stock)
+    monkeypatch.setattr(convnext_small, "STOCK", stock)
     monkeypatch.setattr(bench, "bare", lambda name: overridden(convnext_small.RECIPE, small))
     table = bench.inference(["convnext-small"], 1)
     name, *rates, ours, runtime = [next(iter(column.cells)) for column in table.columns]

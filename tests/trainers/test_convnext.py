@@ -10,10 +10,9 @@ import pytest
 from submission.model import read_member
 from tests.submission.conftest import shake
 from trainers.catalog import MEMBERS
-from trainers.convnext import copy_stock_weights
 from trainers.export import write_member
 from trainers.objective import compile_network
-from trainers.pretrained import STOCK, load_pretrained, resolve, stock_network
+from trainers.pretrained import load_pretrained, resolve, stock_of
 from trainers.recipe import overridden
 
 
@@ -48,7 +47,7 @@ def write_legacy(path: Path, network: keras.Model) -> None:
 
 def test_pretrained_small_from_a_legacy_file(tmp_path: Path, rng: np.random.Generator) -> None:
     """File -> stock network -> ours, every array compared, and the same features out."""
-    stock = stock_network("convnext-small")
+    stock = stock_of("convnext-small").network()
     for variable in stock.weights:
         if "prestem" not in variable.path:
             variable.assign(rng.normal(0, 0.05, variable.shape))
@@ -86,7 +85,7 @@ def test_real_sizes_train_export_and_agree(
     network = bare(name, "head_units=", "dropout=0", "drop_path=0")
     head = 8 * (network.layers[-1].kernel.shape[0] + 1)
     ours = network.count_params() - head
-    stock = STOCK[name](include_top=False, weights=None, pooling="avg", input_shape=(96, 96, 3))
+    stock = stock_of(name).network()
     assert ours == stock.count_params()
     assert round(ours / 1e6, 2) == millions
     del stock
@@ -114,12 +113,12 @@ def test_depthwise_gives_the_grouped_convolutions_numbers(
     cells: np.ndarray, rng: np.random.Generator
 ) -> None:
     """Pooled features of stock ConvNeXtSmall and of ours with the same weights."""
-    stock = stock_network("convnext-small")
+    stock = stock_of("convnext-small").network()
     for variable in stock.weights:
         if variable.path.endswith("gamma") or "layer_scale" in variable.path:
             variable.assign(rng.uniform(0.3, 1, variable.shape))
     network = bare("convnext-small")
-    copy_stock_weights(stock, network)
+    stock_of("convnext-small").copy(stock, network)
     norm = network.get_layer("convnext_small_head_layernorm")
     features = keras.Model(network.input, norm.output)
     expected = np.asarray(stock(cells.astype(np.float32), training=False))

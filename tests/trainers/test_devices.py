@@ -13,7 +13,8 @@ RECIPE = Recipe(name="toy", whole=Phase(epochs=10, peak_lr=1), head=Phase(epochs
 
 @pytest.fixture
 def gpu(monkeypatch):
-    """Pretend that there is one GPU; give its compute capability."""
+    """Pretend that TensorFlow computes and has one GPU; give its compute capability."""
+    monkeypatch.setattr(keras.backend, "backend", lambda: "tensorflow")
 
     def pretend(*capability: int) -> None:
         found = SimpleNamespace(name="/physical_device:GPU:0")
@@ -45,6 +46,7 @@ def test_the_recipe_can_forbid_half_precision(gpu):
 
 
 def test_a_cpu_computes_in_float32(monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "tensorflow")
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
     assert devices.precision(RECIPE) == "float32"
     assert devices.gpus() == []

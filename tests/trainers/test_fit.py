@@ -89,6 +89,10 @@ DATA = training_data([0, 1, 2] * 6 + [0, 1])  # 20 images: 3 batches of 6, two r
 
 
 def trained(network, recipe, path, told, data=DATA, seed=3):
+    if keras.backend.backend() == "jax":
+        step = told.step
+        # amid an epoch JAX keeps the numbers out of the network that these tests look into
+        told.step = lambda *where: (network.jax_state_sync(), step(*where))
     return fit.fit(network, recipe, data, seed, path / "checkpoint.h5", told)
 
 

@@ -62,12 +62,12 @@ def test_a_finished_run(run, dataset):
 
 
 def test_both_phases_and_where_their_weights_come_from(run, dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr(plan, "cached_file", lambda name: tmp_path / "cache" / f"{name}.h5")
+    monkeypatch.setattr(plan, "cached_file", lambda stock: tmp_path / "cache" / stock.file)
     update = {"weights": "imagenet", "head": Phase(epochs=2, peak_lr=0.1)}
     pretrained = replace(run, name="convnext-base", recipe=run.recipe.model_copy(update=update))
     row = planned(pretrained, dataset)
     assert row["epochs"] == {"head": 2, "whole": 5}
-    assert row["weights"] == f"would be downloaded to {tmp_path}/cache/convnext-base.h5"
+    assert row["weights"] == f"would be downloaded to {tmp_path}/cache/convnext_base_notop.h5"
     own = tmp_path / "own.h5"
     own.touch()
     assert planned(pretrained, dataset, own)["weights"] == str(own)

@@ -1,18 +1,20 @@
 """Where ImageNet weights come from, and what is said when they do not come."""
 
 import hashlib
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
-from keras.src.applications.convnext import ConvNeXt
+from keras.src.applications.convnext import WEIGHTS_HASHES, ConvNeXt
 
 from cells.errors import RecipeError, WeightsError
-from trainers import convnext_small, pretrained
+from trainers import convnext_small
 from trainers.convnext import build_convnext
-from trainers.pretrained import cached_file, load_pretrained, own_sha256, resolve
+from trainers.pretrained import cached_file, load_pretrained, own_sha256, published, resolve
 from trainers.recipe import overridden
 from trainers.train import check_recipe
 
@@ -21,22 +23,33 @@ PUBLISHED = b"what Keras publishes"
 
 
 @pytest.fixture
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def change_stock(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Change fields of what the member says of its stock network."""
+
+    def change(**fields: Any) -> None:
+        monkeypatch.setattr(convnext_small, "STOCK", replace(convnext_small.STOCK, **fields))
+
+    return change
+
+
+@pytest.fixture
+def cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change_stock: Callable[..., None]
+) -> Path:
     """An empty Keras cache; the published file's hash is that of PUBLISHED. Returns its place."""
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
-    digest = hashlib.sha256(PUBLISHED).hexdigest()
-    monkeypatch.setattr(pretrained, "_published_sha256", lambda name: digest)
-    path = cached_file(NAME)
+    change_stock(digest=hashlib.sha256(PUBLISHED).hexdigest())
+    path = cached_file(convnext_small.STOCK)
     path.parent.mkdir(parents=True)
     return path
 
 
 @pytest.fixture
-def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_network(change_stock: Callable[..., None]) -> None:
     def download(**options: Any) -> None:
         raise OSError("no route to host")
 
-    monkeypatch.setitem(pretrained.STOCK, NAME, download)
+    change_stock(constructor=download)
 
 
 def small(*settings: str) -> keras.Model:
@@ -62,6 +75,29 @@ def test_a_file_in_the_cache_is_checked_and_taken(cache: Path, no_network: None)
     assert str(error.value).endswith("Delete the file and download it again.")
 
 
+def test_keras_tables_of_md5_are_checked_too(
+    cache: Path, no_network: None, change_stock: Callable[..., None], tmp_path: Path
+) -> None:
+    """Those of EfficientNetV2 are; a file is its own by SHA-256 all the same."""
+    change_stock(digest=hashlib.md5(PUBLISHED).hexdigest())
+    cache.write_bytes(PUBLISHED)
+    assert resolve(NAME, None) == cache
+    assert own_sha256(NAME, cache) == ""
+    cache.write_bytes(b"half of it")
+    with pytest.raises(WeightsError, match=r": MD5 is [0-9a-f]{12}\.\.\., Keras publishes "):
+        resolve(NAME, None)
+    assert own_sha256(NAME, cache) == hashlib.sha256(b"half of it").hexdigest()
+
+
+def test_a_member_without_published_weights_says_who_has_them() -> None:
+    with pytest.raises(WeightsError) as error:
+        resolve("custom-cnn", None)
+    assert str(error.value) == (
+        "custom-cnn: weights: expected none, since Keras publishes ImageNet weights only for "
+        "convnext-small, convnext-base, convnext-large, got imagenet."
+    )
+
+
 def test_without_file_and_network_it_says_what_to_do(cache: Path, no_network: None) -> None:
     with pytest.raises(WeightsError) as error:
         resolve(NAME, None)
@@ -72,14 +108,14 @@ def test_without_file_and_network_it_says_what_to_do(cache: Path, no_network: No
     )
 
 
-def test_with_a_network_keras_downloads_it(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_a_network_keras_downloads_it(cache: Path, change_stock: Callable[..., None]) -> None:
     asked = []
 
     def download(**options: Any) -> None:
         asked.append(options["weights"])
         cache.write_bytes(PUBLISHED)
 
-    monkeypatch.setitem(pretrained.STOCK, NAME, download)
+    change_stock(constructor=download)
     assert resolve(NAME, None) == cache
     assert asked == ["imagenet"]
 
@@ -92,31 +128,27 @@ def test_only_another_file_than_the_published_one_is_ones_own(cache: Path, tmp_p
     assert own_sha256(NAME, path) == hashlib.sha256(b"mine").hexdigest()
 
 
-def test_keras_still_has_the_hashes_that_we_ask_it_for() -> None:
-    for name in pretrained.STOCK:
-        assert len(pretrained._published_sha256(name)) == 64
+def test_files_and_hashes_are_those_of_keras_own_table() -> None:
+    said = {name: (stock.file, stock.digest) for name, stock in published().items()}
+    assert list(said) == ["convnext-small", "convnext-base", "convnext-large"]
+    for name, (file, digest) in said.items():
+        theirs = name.replace("-", "_")
+        assert (file, digest) == (f"{theirs}_notop.h5", WEIGHTS_HASHES[theirs][1])
 
 
 # ---- loading -------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def stock(monkeypatch: pytest.MonkeyPatch) -> keras.Model:
+def stock(change_stock: Callable[..., None]) -> keras.Model:
     """Keras's own builder at that size, in the stock network's place; here with drawn weights."""
 
-    def build(name: str) -> keras.Model:
-        return ConvNeXt(
-            depths=[1, 1, 2, 1],
-            projection_dims=[8, 16, 24, 32],
-            include_top=False,
-            weights=None,
-            pooling="avg",
-            input_shape=(32, 32, 3),
-            name="convnext_small",
-        )
+    def build(**options: Any) -> keras.Model:
+        shape = {"depths": [1, 1, 2, 1], "projection_dims": [8, 16, 24, 32]}
+        return ConvNeXt(**{**options, "input_shape": (32, 32, 3)}, **shape, name="convnext_small")
 
-    monkeypatch.setattr(pretrained, "stock_network", build)
-    made = build(NAME)
+    change_stock(constructor=build)
+    made = convnext_small.STOCK.network()
     rng = np.random.default_rng(0)
     for variable in made.weights:
         if "prestem" not in variable.path:
