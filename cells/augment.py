@@ -31,18 +31,19 @@ Doses = list[tuple[Dose, Callable[[float], Act]]]
 
 
 def augmenter(
-    policy: Policy, image_px: int, batch: int, seed: int
+    policy: Policy, image_px: int, batch: int, seed: int, in_order: bool = False
 ) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]:
     """A function for `tf.data.Dataset.map` over batches of exactly `batch` images.
 
     It takes images (batch, px, px, 3) of any number type 0-255, labels (batch, classes) float32
     that sum to 1 and a key (2,) int64 of the batch, and gives images and labels as float32,
     augmented and mixed. The same key picks the same images for each layer and flips, turns and
-    adds noise alike; KerasCV's layers are seeded from `seed` alone.
+    adds noise alike; KerasCV's layers are seeded from `seed` alone. in_order: let them take the
+    images of a batch one after the other, which is slower.
     """
     acts = [
         (_share(dose.rate, batch), make(dose.strength))
-        for dose, make in _doses(policy, image_px, seed)
+        for dose, make in _doses(policy, image_px, seed, in_order)
         if dose.rate > 0
     ]
     mix = keras_cv.layers.MixUp(alpha=max(policy.mixup.strength, 1e-3), seed=seed)
@@ -81,7 +82,7 @@ def augmented_in_order(
     batches: of images (batch, px, px, 3) uint8 and labels (batch, classes) float32.
     Yields images (batch, px, px, 3) uint8, rounded, and labels (batch, classes) float32.
     """
-    augment = augmenter(policy, image_px, batch, seed)
+    augment = augmenter(policy, image_px, batch, seed, in_order=True)
 
     def changed(
         number: tf.Tensor, given: tuple[tf.Tensor, tf.Tensor]
@@ -119,7 +120,7 @@ def augmented_once(images: np.ndarray, policy: Policy, seed: int, batch: int = 6
 # ---- the layers ----------------------------------------------------------------------------------
 
 
-def _doses(policy: Policy, image_px: int, seed: int) -> Doses:
+def _doses(policy: Policy, image_px: int, seed: int, in_order: bool) -> Doses:
     """(dose, what makes it act) in the order they act: geometry, colour, mixtures, occlusion."""
     numbers = np.random.default_rng(seed)
 
@@ -132,9 +133,14 @@ def _doses(policy: Policy, image_px: int, seed: int) -> Doses:
         *_geometry(policy, own_seed),
         *_colour(policy, own_seed),
         *_focus(policy, own_seed, image_px),
-        *_several(policy, own_seed),
-        *_occlusion(policy, own_seed),
+        *_several(policy, own_seed, in_order),
+        *_occlusion(policy, own_seed, in_order),
     ]
+
+
+def _loop(layer: Any, in_order: bool) -> Act:
+    layer.in_order = in_order
+    return _layer(layer)
 
 
 def _layer(layer: Any) -> Act:
@@ -192,30 +198,31 @@ def _focus(policy: Policy, own_seed: Callable[[], int], image_px: int) -> Doses:
     ]
 
 
-def _several(policy: Policy, own_seed: Callable[[], int]) -> Doses:
+def _several(policy: Policy, own_seed: Callable[[], int], in_order: bool) -> Doses:
     return [
         (
             policy.rand_augment,
-            lambda s: _layer(
+            lambda s: _loop(
                 RandAugment(
                     VALUES,
                     augmentations_per_image=policy.rand_augment_ops,
                     magnitude=s,
                     magnitude_stddev=policy.rand_augment_stddev,
                     seed=own_seed(),
-                )
+                ),
+                in_order,
             ),
         ),
-        (policy.augmix, lambda s: _layer(AugMix(max(s, 0.01), own_seed()))),
+        (policy.augmix, lambda s: _loop(AugMix(max(s, 0.01), own_seed()), in_order)),
     ]
 
 
-def _occlusion(policy: Policy, own_seed: Callable[[], int]) -> Doses:
+def _occlusion(policy: Policy, own_seed: Callable[[], int], in_order: bool) -> Doses:
     layers = keras_cv.layers
     return [
         (
             policy.grid_mask,
-            lambda s: _layer(GridMask((0.2, max(0.2, s)), seed=own_seed())),
+            lambda s: _loop(GridMask((0.2, max(0.2, s)), seed=own_seed()), in_order),
         ),
         (
             policy.cutout,
@@ -232,22 +239,24 @@ def _solarization(strength: float, seed: int) -> Any:
     )
 
 
-class _OneByOne:
-    """For KerasCV's layers that loop over images: in their order, so that draws follow it."""
+class _Loops:
+    """For KerasCV's layers that loop over images: draws follow their order where it matters."""
+
+    in_order = False
 
     def _map_fn(self, func: Callable[[Any], Any], inputs: Any) -> Any:
-        return tf.map_fn(func, inputs, parallel_iterations=1)
+        return tf.map_fn(func, inputs, parallel_iterations=1 if self.in_order else None)
 
 
-class GridMask(_OneByOne, keras_cv.layers.GridMask):
+class GridMask(_Loops, keras_cv.layers.GridMask):
     """KerasCV's GridMask."""
 
 
-class RandAugment(_OneByOne, keras_cv.layers.RandAugment):
+class RandAugment(_Loops, keras_cv.layers.RandAugment):
     """KerasCV's RandAugment."""
 
 
-class AugMix(_OneByOne, keras_cv.layers.AugMix):
+class AugMix(_Loops, keras_cv.layers.AugMix):
     """KerasCV's AugMix with a severity that says how far an image goes.
 
     As published there, a low severity posterizes and solarizes most, the angle is in radians where

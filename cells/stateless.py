@@ -8,16 +8,11 @@ from collections.abc import Callable
 import tensorflow as tf
 
 
-def _coins(count: int, key: tf.Tensor) -> tf.Tensor:
-    """(count, 1, 1, 1) bool, true for half of them on average."""
-    return tf.random.stateless_uniform((count, 1, 1, 1), key) < 0.5
-
-
 def flip(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
     """Left to right, upside down, both or neither: each for a quarter of the images."""
     across, down = tf.unstack(tf.random.split(key))
-    images = tf.where(_coins(images.shape[0], across), images[:, :, ::-1], images)
-    return tf.where(_coins(images.shape[0], down), images[:, ::-1], images)
+    images = _half_of(images, across, lambda some: tf.reverse(some, [2]))
+    return _half_of(images, down, lambda some: tf.reverse(some, [1]))
 
 
 def split_rotate(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
@@ -25,7 +20,7 @@ def split_rotate(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
 
     Of an odd number of pixels the middle row and column stay as they are.
     """
-    count, px = images.shape[:2]
+    px = images.shape[1]
     half = px // 2
     rows = []
     for top in (0, px - half):
@@ -33,12 +28,25 @@ def split_rotate(images: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
         for left in (0, px - half):
             key, by_90, by_180 = tf.unstack(tf.random.split(key, 3))
             part = images[:, top : top + half, left : left + half]
-            turned = tf.transpose(part, (0, 2, 1, 3))[:, ::-1]
-            part = tf.where(_coins(count, by_90), turned, part)
-            quadrants.append(tf.where(_coins(count, by_180), part[:, ::-1, ::-1], part))
+            part = _half_of(part, by_90, lambda some: tf.reverse(_transposed(some), [1]))
+            part = _half_of(part, by_180, lambda some: tf.reverse(some, [1, 2]))
+            quadrants.append(part)
         between = images[:, top : top + half, half : px - half]
         rows.append(tf.concat([quadrants[0], between, quadrants[1]], 2))
     return tf.concat([rows[0], images[:, half : px - half], rows[1]], 1)
+
+
+def _transposed(images: tf.Tensor) -> tf.Tensor:
+    return tf.transpose(images, (0, 2, 1, 3))
+
+
+def _half_of(
+    images: tf.Tensor, key: tf.Tensor, change: Callable[[tf.Tensor], tf.Tensor]
+) -> tf.Tensor:
+    """Change each image with a chance of one half; the others are not touched, which saves time."""
+    numbers = tf.where(tf.random.stateless_uniform((images.shape[0],), key) < 0.5)
+    changed = change(tf.gather(images, numbers[:, 0]))
+    return tf.tensor_scatter_nd_update(images, numbers, changed)
 
 
 def noise(largest: float) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
