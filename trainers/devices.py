@@ -40,7 +40,8 @@ def gpu_memory_mb() -> tuple[float, float] | None:
 def scope() -> AbstractContextManager[Any]:
     """Where a network is built and trained: on all GPUs of this host, a batch split among them.
 
-    CUDA_VISIBLE_DEVICES chooses fewer.
+    CUDA_VISIBLE_DEVICES chooses fewer. Each device takes batch norm's statistics of its own share,
+    and with TensorFlow clips its own gradient, before the gradients are averaged.
     """
     names = replicas()
     if len(names) < 2:

@@ -40,8 +40,8 @@ class Listener:
 
 
 def train(**fields):
-    recipe = Recipe(name="toy", ema_momentum=0.5, weight_decay=0.01, policy=Policy(flip=0),
-                    whole=Phase(epochs=2, peak_lr=0.02), **fields)
+    recipe = Recipe(name="toy", ema_momentum=0.5, weight_decay=0.01, clip_norm=None,
+                    policy=Policy(flip=0), whole=Phase(epochs=2, peak_lr=0.02), **fields)
     keras.utils.set_random_seed(0)
     labels = np.arange(40) % 3
     images = np.random.default_rng(0).integers(0, 120, (40, 8, 8, 3))
