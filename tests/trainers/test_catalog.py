@@ -88,6 +88,14 @@ def test_a_training_step_and_the_exported_member_gives_the_same_numbers(name, tm
 
 
 @pytest.mark.parametrize("name", MEMBERS)
+def test_widths_and_depths_make_the_stages(name):
+    recipe = small_recipe(name).model_copy(update={"depths": (1, 2, 1, 1)})
+    network = MEMBERS[name].build(recipe, PX, len(CLASSES))
+    blocks = [layer.output.shape[-1] for layer in network.layers if "add" in layer.name]
+    assert blocks == [4, 6, 6, 8, 10]
+
+
+@pytest.mark.parametrize("name", MEMBERS)
 def test_size_inside_the_network_and_stochastic_depth_are_the_recipes(name):
     recipe = small_recipe(name).model_copy(update={"network_px": 40, "drop_path": 0.3})
     network = MEMBERS[name].build(recipe, PX, 3)

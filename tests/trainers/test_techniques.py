@@ -28,7 +28,7 @@ def rows(text: str) -> list[list[str]]:
 def fields_and_tests(text: str) -> tuple[list[str], list[str]]:
     table = rows(text)
     assert {len(row) for row in table} == {4}
-    fields = [name for row in table for name in re.findall(r"`([\w.]+)`", row[1])]
+    fields = [name for row in table for name in re.findall(r"`([\w.]+)(?:=\w+)?`", row[1])]
     return [name for name in fields if name != "rate"], re.findall(r"`([\w/]+\.py::\w+)`", text)
 
 
@@ -40,9 +40,11 @@ def test_every_field_in_the_table_is_one_of_the_recipe(text):
             here = here[part]
 
 
-def test_every_field_of_the_policy_is_in_the_table(text):
-    named = {field.removeprefix("policy.") for field in fields_and_tests(text)[0]}
-    assert set(Policy.model_fields) <= named
+def test_every_field_is_in_the_table(text):
+    named = set(fields_and_tests(text)[0])
+    assert {f"policy.{field}" for field in Policy.model_fields} <= named
+    assert {f"whole.{field}" for field in Phase.model_fields} <= named
+    assert set(Recipe.model_fields) - {"name", "policy", "whole"} <= named
 
 
 def test_every_row_names_a_test_that_exists(text, repository):
