@@ -10,6 +10,7 @@ import tensorflow as tf
 from bcsub.console import progress as console
 from bcsub.console import say
 from bcsub.live import RunsProgress, progress_over
+from bcsub.quiet import import_tensorflow
 from cells.dataset import Dataset, open_dataset
 from cells.errors import DatasetError, RecipeError
 from ensemble.runs import stale_folders
@@ -194,7 +195,7 @@ def _trials(runs: list[Run], dataset: Dataset) -> dict[str, Trial]:
     found: dict[str, Trial] = {}
     for name, run in {run.name: run for run in reversed(runs)}.items():
         say(f"{name}: measuring a few steps")
-        found[name] = trial(run, dataset)
+        found[name] = trial(run, dataset, import_tensorflow)
         say(f"{name}: {in_words(found[name])}")
         for line in advice(found[name], run.recipe, bool(devices.gpus())):
             say(f"{name}: {line}")

@@ -3,7 +3,7 @@
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -109,9 +109,12 @@ def advice(found: Trial, recipe: Recipe, on_gpu: bool) -> list[str]:
     return lines
 
 
-def trial(run: Run, dataset: Dataset) -> Trial:
-    """What a few steps of `run` show, in a process of their own; nothing is kept or downloaded."""
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+def trial(run: Run, dataset: Dataset, first: Callable[[], None] | None = None) -> Trial:
+    """What a few steps of `run` show, in a process of their own; nothing is kept or downloaded.
+
+    first: what that process does before it imports TensorFlow.
+    """
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=first) as pool:
         return pool.submit(_of, run, dataset.path).result()
 
 

@@ -484,7 +484,7 @@ def test_a_dry_run_tries_each_member_once_and_says_how_long_and_what_to_mind(
 ):
     tried: list = []
 
-    def trial(run, dataset):
+    def trial(run, dataset, first):
         tried.append((run.name, run.fold, dataset.path))
         return FOUND
 
