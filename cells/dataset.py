@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from cells.competition import Competition
 from cells.errors import DatasetError
-from cells.files import replacing
+from cells.files import replacing_h5
 
 FORMAT = 1
 KEPT, COPY, JOKE, OUTLIER, MANUAL = 0, 1, 2, 3, 4
@@ -154,7 +154,7 @@ def write_dataset(
     images, shifted: (rows, px, px, 3) uint8. rows: the row arrays of `Dataset` by name.
     found: what cleaning found before any decision, for `read_found`; arrays of a value a row.
     """
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    with replacing_h5(path) as file:
         file.attrs["kind"] = "dataset"
         file.attrs["format"] = FORMAT
         file.attrs["competition"] = competition.model_dump_json()

@@ -27,17 +27,20 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def replacing_h5(path: Path) -> Iterator[h5py.File]:
-    """Yield an HDF5 file to fill, which replaces `path` in one step.
+def new_h5(path: Path) -> Iterator[h5py.File]:
+    """Yield a new HDF5 file to fill.
 
     Bytes go through a Python file: where HDF5 writes them itself, a full disk ends the process
     with a segmentation fault instead of an OSError.
     """
-    with (
-        replacing(path) as temporary,
-        temporary.open("w+b") as raw,
-        h5py.File(raw, "w") as file,
-    ):
+    with path.open("w+b") as raw, h5py.File(raw, "w") as file:
+        yield file
+
+
+@contextmanager
+def replacing_h5(path: Path) -> Iterator[h5py.File]:
+    """Yield an HDF5 file to fill, which replaces `path` in one step."""
+    with replacing(path) as temporary, new_h5(temporary) as file:
         yield file
 
 

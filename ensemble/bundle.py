@@ -16,7 +16,7 @@ import numpy as np
 import submission.model
 from cells.dataset import Dataset
 from cells.errors import EnsembleError
-from cells.files import fingerprint, replacing, sha256
+from cells.files import fingerprint, new_h5, replacing, sha256
 from ensemble.members import FoldModel, Member
 
 
@@ -63,7 +63,7 @@ def write_bundle(
     )
     target = out / "weights.h5"
     with replacing(target) as temporary:
-        with h5py.File(temporary, "w") as file:
+        with new_h5(temporary) as file:
             file.attrs["kind"] = "bundle"
             file.attrs["format"] = submission.model.FORMAT
             file.attrs["classes"] = json.dumps(dataset.classes)

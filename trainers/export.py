@@ -10,13 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import h5py
 import keras
 import numpy as np
 from keras import layers
 
 from cells.errors import ExportError
-from cells.files import fingerprint, replacing
+from cells.files import fingerprint, replacing_h5
 from submission.model import ACTIVATIONS, FORMAT
 from trainers.layers import CellMask, DropPath, LayerScale
 
@@ -70,7 +69,7 @@ def write_member(path: Path, network: keras.Model, attrs: dict[str, Any], half: 
     }
     parts = [part.tobytes() for key in sorted(packed) for part in packed[key]]
     member_fingerprint = fingerprint(text, *parts)
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    with replacing_h5(path) as file:
         file.attrs.update({**attrs, "classes": json.dumps(list(attrs["classes"]))})
         file.attrs.update({"kind": "member", "format": FORMAT})
         file.attrs["member_fingerprint"] = member_fingerprint

@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from cells.augment import augmented_in_order
 from cells.errors import RunError
-from cells.files import fingerprint, replacing
+from cells.files import fingerprint, replacing_h5
 from trainers.recipe import Recipe
 from trainers.sampling import epoch_order
 
@@ -104,7 +104,7 @@ def _write(
     )
     shape = images.shape[1:]
     done, told = 0, time.perf_counter()
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    with replacing_h5(path) as file:
         # contiguous, so that it can be mapped
         made = file.create_dataset("images", (count, *shape), np.uint8)
         shares = file.create_dataset("labels", (count, classes), np.float32)

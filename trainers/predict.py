@@ -10,7 +10,7 @@ import numpy as np
 
 from cells.dataset import Dataset
 from cells.errors import RunError
-from cells.files import replacing
+from cells.files import replacing_h5
 from submission.model import RUNTIME_VERSION, VIEWS, Network, read_member
 from trainers.runs import AGAIN, read_recipe
 
@@ -42,7 +42,7 @@ def predict_run(folder: Path, dataset: Dataset, report: Callable[[str], None]) -
         made[f"{prefix}shifted"] = _views(
             network, dataset.shifted(which), report, f"{name} shifted"
         )
-    with replacing(folder / "predictions.h5") as temporary, h5py.File(temporary, "w") as file:
+    with replacing_h5(folder / "predictions.h5") as file:
         file.attrs.update(
             {
                 "kind": "predictions",
