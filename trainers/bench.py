@@ -40,6 +40,7 @@ from trainers.pretrained import stock_of
 from trainers.recipe import Recipe, overridden, with_preset
 
 BATCH = 32
+ENOUGH = 1.2  # a pipeline that gives so many times what the network takes does not hold it up
 KEEP = "TF_CPU_ALLOCATOR_USE_BFC"  # as `bcsub train` sets it; the platform leaves it alone
 
 
@@ -124,7 +125,8 @@ def training(names: list[str], repeats: int) -> Table:
 def pipeline(names: list[str], preset: str, steps: int) -> Table:
     """What the input pipeline gives alone, what the network takes alone, and both together."""
     table = Table(title=f"Preset {preset}: images/s of the pipeline, of the network, of both")
-    for column in ("member", "pipeline alone", "network alone", "both", "pipeline / network"):
+    columns = ("pipeline alone", "network alone", "both", "pipeline / network", "limited by")
+    for column in ("member", *columns):
         table.add_column(column, justify="left" if column == "member" else "right")
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (1024, 96, 96, 3)).astype(np.uint8)
@@ -147,7 +149,9 @@ def pipeline(names: list[str], preset: str, steps: int) -> Table:
             recipe.batch * steps_per_second(network, source, steps)
             for source in (repeated, batches)
         ]
-        cells = (f"{alone:.0f}", f"{rates[0]:.0f}", f"{rates[1]:.0f}", f"{alone / rates[0]:.1f}x")
+        ratio = alone / rates[0]
+        limit = "network" if ratio >= ENOUGH else "pipeline"
+        cells = (f"{alone:.0f}", f"{rates[0]:.0f}", f"{rates[1]:.0f}", f"{ratio:.1f}x", limit)
         table.add_row(name, *cells)
         keras.backend.clear_session()
     return table
@@ -163,13 +167,13 @@ def steps_per_second(network: keras.Model, batches: tf.data.Dataset, steps: int)
     return steps / (marks[-1] - marks[3])
 
 
-def cnn_rate(steps: int, generator: bool) -> float:
+def cnn_rate(steps: int, generator: bool, xla: bool | None = None) -> float:
     """Images a second of the custom CNN's training steps, preset cpu, in this process.
 
     generator: whether the batches come out of a `tf.data` dataset made by from_generator.
     """
     module = member("custom-cnn")
-    recipe = with_preset(module.RECIPE, module.PRESETS, "cpu")
+    recipe = with_preset(module.RECIPE, module.PRESETS, "cpu").model_copy(update={"xla": xla})
     network = module.build(recipe, 96, 8)
     compile_network(network, recipe)
     rng = np.random.default_rng(0)
@@ -200,6 +204,18 @@ def memory(steps: int) -> Table:
     }
     rates = [alone(keep, cnn_rate, steps, generator) for keep, generator in ways.values()]
     for way, found in zip(ways, rates, strict=True):
+        table.add_row(way, f"{found:.0f}", f"{found / rates[0]:.1f}x")
+    return table
+
+
+def compiled(steps: int) -> Table:
+    """What XLA brings a training here."""
+    table = Table(title="The custom CNN's training steps, preset cpu: images/s")
+    table.add_column("steps")
+    table.add_column("images/s", justify="right")
+    table.add_column("", justify="right")
+    rates = [alone(True, cnn_rate, steps, False, xla) for xla in (False, True)]
+    for way, found in zip(("operation by operation", "compiled by XLA"), rates, strict=True):
         table.add_row(way, f"{found:.0f}", f"{found / rates[0]:.1f}x")
     return table
 
@@ -255,7 +271,7 @@ def alone(keep: bool, work: Callable[..., Any], *arguments: object) -> Any:
 def main() -> None:
     """Print the tables that are asked for; all of them by default."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    tables = ("inference", "training", "pipeline", "memory", "mask")
+    tables = ("inference", "training", "pipeline", "memory", "xla", "mask")
     parser.add_argument("tables", nargs="*", help=f"of {', '.join(tables)}; default: all")
     parser.add_argument("--members", nargs="+", default=["convnext-small", "convnext-base"])
     parser.add_argument("--preset", default="cpu", help="for the pipeline's table")
@@ -277,6 +293,8 @@ def main() -> None:
         console.print(alone(True, pipeline, members, asked.preset, asked.steps))
     if "memory" in chosen:
         console.print(memory(asked.steps))
+    if "xla" in chosen:
+        console.print(compiled(asked.steps))
     if "mask" in chosen:
         console.print(alone(False, masking, asked.repeats))
         console.print(alone(False, overlap, 40))

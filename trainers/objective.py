@@ -51,7 +51,8 @@ def compile_network(network: keras.Model, recipe: Recipe, parts: int = 1) -> Non
         **betas,
     )
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    network.compile(optimizer, _loss(recipe))
+    xla = "auto" if recipe.xla is None else recipe.xla
+    network.compile(optimizer, _loss(recipe), jit_compile=xla)
 
 
 def _loss(recipe: Recipe) -> keras.losses.Loss:

@@ -99,6 +99,7 @@ class Recipe(BaseModel):
     oversample: float = Field(0.0, ge=0, le=1)  # 1: each class as often as the largest
     ema_momentum: float = Field(0.99, ge=0, lt=1)  # moving average of weights per step; 0: off
     mixed_precision: bool = True  # on a GPU; a CPU always computes in float32
+    xla: bool | None = None  # compile steps with XLA; None: Keras's rule, on one GPU and with JAX
     head: Phase | None = None  # phase 1, on a frozen pretrained backbone
     whole: Phase  # phase 2
     policy: Policy = Policy()
@@ -107,7 +108,15 @@ class Recipe(BaseModel):
     inner_rand_augment: Dose = Dose()  # a third version of the inner rows, by RandAugment
 
     @field_validator(
-        *("network_px", "head", "layer_scale", "norm_momentum", "clip_norm", "offline_images"),
+        *(
+            "network_px",
+            "head",
+            "layer_scale",
+            "norm_momentum",
+            "clip_norm",
+            "offline_images",
+            "xla",
+        ),
         mode="before",
     )
     @classmethod

@@ -7,6 +7,7 @@ from trainers.networks import head
 from trainers.objective import OPTIMIZERS, compile_network, set_trainable
 from trainers.recipe import Phase, Recipe
 
+JAX = keras.backend.backend() == "jax"  # always compiled; a CPU with TensorFlow never, unasked
 BACKBONE = ["conv0", "norm0", "conv1", "norm1", "conv2"]  # layers with weights, in order
 HEAD = ["head_dense0", "head_logits"]
 
@@ -121,3 +122,10 @@ def test_parts_move_the_average_as_one_batch_would():
     compile_network(network, recipe(ema_momentum=0.64), parts=2)
     assert network.optimizer.gradient_accumulation_steps == 2
     assert network.optimizer.ema_momentum == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize(("xla", "compiled"), [(None, JAX), (False, False), (True, True)])
+def test_xla_is_keras_rule_unless_the_recipe_says(xla, compiled):
+    network = bare_network(recipe())
+    compile_network(network, recipe(xla=xla))
+    assert network.jit_compile is compiled
