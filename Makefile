@@ -24,6 +24,7 @@ TRAIN    = $(if $(FOLDS),--folds $(FOLDS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 # What `make test-matrix` runs, each in an environment of its own: .venv-jax, .venv-tf215, ...
 RUNTIMES := tf215 tf217
+BOTH     := -n 2 --dist loadfile   # tracing keeps one core busy; a file's fixtures are made once
 MATRIX   := $(foreach name,jax $(RUNTIMES),.venv-$(name)/.ready)
 JAX      := $(addprefix tests/,$(addsuffix .py,bcsub/test_doctor bcsub/test_train \
             $(addprefix trainers/test_,backend catalog checkpoint convnext devices export fit \
@@ -67,10 +68,10 @@ emulate: $(READY) ## Run the newest zip as the platform would and score it
 	$(BCSUB) emulate --root $(ROOT) $(ARGS)
 
 test: $(READY) ## Run the tests; ARGS go to pytest
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest $(BOTH) $(ARGS)
 
 test-matrix: $(READY) $(MATRIX) ## Train with JAX; run what is uploaded under other TensorFlows
-	KERAS_BACKEND=jax .venv-jax/bin/python -m pytest $(JAX) $(ARGS)
+	KERAS_BACKEND=jax .venv-jax/bin/python -m pytest $(BOTH) $(JAX) $(ARGS)
 	@set -e; bundles=$$(mktemp -d); trap 'rm -rf "$$bundles"' EXIT; \
 	$(PY) -m tests.matrix.write_bundles "$$bundles"; cd "$$bundles"; \
 	for name in $(RUNTIMES); do echo "$$name: the uploaded model"; \
