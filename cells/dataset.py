@@ -16,8 +16,8 @@ from cells.errors import DatasetError
 from cells.files import replacing
 
 FORMAT = 1
-KEPT, COPY, JOKE = 0, 1, 2
-REASONS = ("", "copy", "joke")
+KEPT, COPY, JOKE, OUTLIER, MANUAL = 0, 1, 2, 3, 4
+REASONS = ("", "copy", "joke", "outlier", "manual")
 DROPPED_PART, TRAIN_PART, TEST_PART = -1, 0, 1
 
 
