@@ -26,6 +26,13 @@ def prepare(
     force: Annotated[
         bool, typer.Option("--force", help="Do it again even if nothing changed.")
     ] = False,
+    deep: Annotated[
+        bool,
+        typer.Option(
+            "--deep",
+            help="Also find jokes blended over cells or cropped, and pictures that are no cell.",
+        ),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Clean an archive, fix test part, folds and shifted copies: work/dataset.h5.
@@ -39,7 +46,7 @@ def prepare(
         from cells.prepare import prepare as prepare_archive
 
         chosen = load_competition(competition)
-        return prepare_archive(archive, root, chosen, folds, seed, force, say)
+        return prepare_archive(archive, root, chosen, folds, seed, force, deep, say)
 
     answer(json, work, _show_prepared)
 

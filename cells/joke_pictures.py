@@ -1,4 +1,4 @@
-"""Pictures that are no cells, drawn by hand: to plant in an archive and see whether cleaning finds them.
+"""Pictures that are no cells, drawn by hand, to plant in an archive: does cleaning find them?
 
 Two families that share nothing but OpenCV. DEVELOPMENT is what cleaning's limits were chosen on;
 HELD_OUT was drawn to measure with, and looks different on purpose. The last of each family borrow
@@ -174,7 +174,7 @@ def cell_words(cells: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     return picture
 
 
-# Held out: drawn after the rules were fixed in kind, used for the table alone.
+# Held out: for the tables alone; no limit of cleaning was chosen by them.
 
 
 def house(cells: np.ndarray, generator: np.random.Generator) -> np.ndarray:
@@ -308,9 +308,7 @@ def cell_scribble(cells: np.ndarray, generator: np.random.Generator) -> np.ndarr
     smooth = cv2.GaussianBlur(steps.astype(np.float32), (1, 0), sigmaX=0.1, sigmaY=3)
     low, high = smooth.min(axis=0), smooth.max(axis=0)
     points = ((smooth - low) / (high - low) * 0.84 + 0.08) * px
-    cv2.polylines(
-        picture, [points.astype(np.int32)], False, colours[0].tolist(), 2, cv2.LINE_AA
-    )
+    cv2.polylines(picture, [points.astype(np.int32)], False, colours[0].tolist(), 2, cv2.LINE_AA)
     return picture
 
 

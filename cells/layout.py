@@ -1,9 +1,9 @@
-"""Where a picture is dark, light and coloured, as a point in a space where cells make a round cloud.
+"""Where a picture is dark, light and coloured: a point where cells make a round cloud.
 
-A cell has no up or down, so mean and covariance are taken over all eight orientations. Divided by the
-spread that cells have in each direction, what cells share and how they vary counts for little; what
-no cell shows counts for much: two pictures with the same joke in them, even half hidden by different
-cells, point the same way.
+A cell has no up or down, so mean and covariance are taken over all eight orientations. Divided by
+the spread that cells have in each direction, what cells share and how they vary counts for little;
+what no cell shows counts for much: two pictures with the same joke in them, even half hidden by
+different cells, point the same way.
 """
 
 from dataclasses import dataclass
@@ -62,6 +62,12 @@ def robust_sd(values: np.ndarray) -> np.ndarray:
     """Half the width of the middle 68 %, down each column."""
     low, high = np.quantile(values, [0.5 - SPREAD, 0.5 + SPREAD], axis=0)
     return (high - low) / 2
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Each row (n, d) of length 1; a row of next to nothing becomes 0."""
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.where(length > 1e-3, length, np.inf)
 
 
 def _turned_moments(thumbs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,9 +1,9 @@
 """How unlike every cell of the archive a picture is: colour, layout and texture, robustly.
 
 Nothing is known of what strangers look like. Each picture becomes a few numbers (how unusual its
-layout is, its colours, its texture at three scales), and a mixture of normal distributions is fitted
-to those of the archive, since cells come in several kinds and stains. What is learnt is learnt
-twice, the second time without the rows that looked strange.
+layout is, its colours, its texture at three scales), and a mixture of normal distributions is
+fitted to those of the archive, since cells come in several kinds and stains. All is learnt twice,
+the second time without the rows that looked strange.
 """
 
 from collections.abc import Callable

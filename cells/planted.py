@@ -1,24 +1,29 @@
-"""What cleaning finds: an archive with known jokes and strangers among its cells, and the recall.
+"""What cleaning finds: jokes and strangers planted among cells, and how many of them it dropped.
 
-    python -m cells.planted [ARCHIVE.npz] --seed 0
+    python -m cells.planted [ARCHIVE.npz] --seed 0 --seed 1
 
-prints a table of the kinds. Without an archive the cells are drawn; with one, that many of the rows
-that plain cleaning keeps are taken. The pictures planted are of the held-out family
-(cells/joke_pictures.py) unless --development is given.
+prints a table of the kinds for each seed. Without an archive the cells are drawn; with one, as many
+of the rows that plain cleaning keeps are taken from it. What is planted is of the held-out family of
+cells/joke_pictures.py, unless --development is given.
 """
 
-import argparse
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import cv2
 import numpy as np
+import psutil
+import typer
+from rich.console import Console
+from rich.table import Table
 
+from cells.archive import LabelledImages, read_archive
 from cells.cell_kinds import KINDS
 from cells.clean import clean
-from cells.dataset import JOKE, KEPT, OUTLIER
+from cells.competition import DEFAULT, load_competition
+from cells.dataset import JOKE, KEPT
 from cells.drawn_cells import draw_cells
 from cells.joke_pictures import DEVELOPMENT, HELD_OUT, Draw
 
@@ -90,13 +95,15 @@ def plant(
 ) -> Planted:
     """Plant `count` pictures, as many of each kind, among cells.
 
-    cells: (n, px, px, 3) uint8. labels: (n,) integers. pictures: what is drawn, by name.
+    cells: (n, px, px, 3) uint8. labels: (n,) integers. pictures: what is drawn, by name;
+    more than `jokes`, since strangers are of other kinds.
     Each of `jokes` pictures stands under one label of its own, changed in every copy: none is
     byte-identical to another. A stranger is a picture of its own under any label.
     """
     names = generator.permutation(list(pictures))
+    others = [str(name) for name in names[jokes:]]  # strangers are of other kinds than the jokes
     classes = np.unique(labels)
-    chosen = [str(names[number % len(names)]) for number in range(jokes)]
+    chosen = [str(name) for name in names[:jokes]]
     originals = [pictures[name](cells, generator) for name in chosen]
     under = [int(classes[number % len(classes)]) for number in generator.permutation(jokes)]
     images, given, kinds, drawn = [], [], [], []
@@ -104,7 +111,7 @@ def plant(
         kind = (*CHANGES, STRANGER)[number % (len(CHANGES) + 1)]
         turn = number // (len(CHANGES) + 1)
         if kind == STRANGER:
-            name = str(names[turn % len(names)])
+            name = others[turn % len(others)]
             images.append(pictures[name](cells, generator))
             given.append(int(generator.choice(classes)))
         else:
@@ -123,5 +130,75 @@ def plant(
     )
 
 
+def recall(planted: Planted, dropped: np.ndarray) -> dict[str, tuple[int, int, int]]:
+    """For each kind how many there are, how many were dropped, and how many of those as jokes.
+
+    dropped: (rows,) uint8, of the cleaning. Of CELL, what was dropped is what was lost.
+    """
+    out = {}
+    for kind in (*CHANGES, STRANGER, CELL):
+        verdicts = dropped[planted.kind == kind]
+        jokes = int((verdicts == JOKE).sum())
+        out[kind] = (len(verdicts), int((verdicts != KEPT).sum()), jokes)
+    return out
+
+
+def drawn_sample(count: int, px: int, generator: np.random.Generator) -> LabelledImages:
+    """Drawn cells in the real archive's proportions."""
+    counts = np.array([kind.real_count for kind in KINDS.values()], float)
+    labels = generator.choice(len(counts), count, p=counts / counts.sum())
+    return LabelledImages(draw_cells(labels, px, generator), labels)
+
+
+def kept_sample(archive: Path, count: int, generator: np.random.Generator) -> LabelledImages:
+    """`count` of the rows that plain cleaning keeps, or all when there are fewer."""
+    given = read_archive(archive, load_competition(DEFAULT))
+    kept = clean(given.images, given.labels).kept
+    rows = generator.choice(kept, min(count, len(kept)), replace=False)
+    return LabelledImages(given.images[rows], given.labels[rows])
+
+
+def table(
+    archive: Annotated[Path | None, typer.Argument(help="Take its cells; else draw some.")] = None,
+    seed: Annotated[list[int] | None, typer.Option(help="May be given several times.")] = None,
+    cells: Annotated[int, typer.Option(min=400, help="Cells in the archive.")] = 3000,
+    count: Annotated[int, typer.Option(min=12, help="Pictures planted, of six kinds.")] = 300,
+    development: Annotated[bool, typer.Option(help="Plant what the limits were set on.")] = False,
+    deep: Annotated[bool, typer.Option(help="With --no-deep, hashes alone.")] = True,
+) -> None:
+    """Plant jokes and strangers among cells, clean, and print how many of each kind were found."""
+    for each in seed or [0]:
+        generator = np.random.default_rng(each)
+        sample = (
+            drawn_sample(cells, 96, generator)
+            if archive is None
+            else kept_sample(archive, cells, generator)
+        )
+        pictures = DEVELOPMENT if development else HELD_OUT
+        planted = plant(sample.images, sample.labels, count, pictures, generator)
+        before = psutil.Process().cpu_times()
+        found = clean(planted.images, planted.labels, deep)
+        after = psutil.Process().cpu_times()
+        seconds = after.user - before.user + after.system - before.system
+        where = "drawn cells" if archive is None else archive.name
+        _print(f"{where}, seed {each}, {seconds:.0f} s of CPU", planted, found.dropped)
+
+
+def _print(title: str, planted: Planted, dropped: np.ndarray) -> None:
+    out = Table("kind", "rows", "dropped", "share", "as jokes", title=title)
+    for kind, (rows, gone, jokes) in recall(planted, dropped).items():
+        out.add_row(kind, f"{rows:,}", f"{gone:,}", f"{gone / rows:.4f}", f"{jokes:,}")
+    missed = planted.picture[(planted.kind != CELL) & (dropped == KEPT)]
+    names, counts = np.unique(missed, return_counts=True)
+    if len(names):
+        pairs = zip(names.tolist(), counts.tolist(), strict=True)
+        out.caption = "missed: " + ", ".join(f"{times} {name}" for name, times in pairs)
+    Console().print(out)
+
+
 def _rounded(image: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(image), 0, 255).astype(np.uint8)
+
+
+if __name__ == "__main__":
+    typer.run(table)

@@ -34,6 +34,7 @@ def prepare(
     folds: int = 8,
     seed: int = 0,
     force: bool = False,
+    deep: bool = False,
     report: Report = lambda line: None,
 ) -> dict[str, Any]:
     """Clean, split and corrupt an archive, once.
@@ -41,6 +42,7 @@ def prepare(
     Writes root/work/dataset.h5 and root/work/prepare/{dropped.csv, dropped.png, classes.png,
     shifted.png, summary.json}. When they are there already, made from the same archive with the
     same settings, nothing is done and the stored summary returned, unless `force`.
+    deep: also look for jokes blended over cells or cropped, and for pictures that are no cell.
     report: gets one line a step.
     Returns the summary: rows, kept, dropped {copy, joke}, near_copies (kept rows that share a
     group), test, folds, classes {name: kept}, seconds, shift_images_per_s, dataset, fingerprint.
@@ -50,7 +52,7 @@ def prepare(
     work = root / "work"
     if archive.is_file():
         report(f"fingerprint of {archive.name}")
-    identity = _identity(archive, competition, folds, seed) if archive.is_file() else ""
+    identity = _identity(archive, competition, folds, seed, deep) if archive.is_file() else ""
     stored = None if force else _already(work, competition, identity)
     if stored is not None:
         report(f"already prepared: {work / 'dataset.h5'} (--force does it again)")
@@ -59,7 +61,7 @@ def prepare(
     report(f"reading {archive.name}")
     given = read_archive(archive, competition)
     report(f"looking for copies and jokes among {len(given.labels):,} rows")
-    found = clean(given.images, given.labels)
+    found = clean(given.images, given.labels, deep, report)
     generator = np.random.default_rng(seed)
     part, fold = split(given.labels, found.group, found.kept, folds, generator)
 
@@ -101,7 +103,7 @@ def prepare(
     return summary
 
 
-def _identity(archive: Path, competition: Competition, folds: int, seed: int) -> str:
+def _identity(archive: Path, competition: Competition, folds: int, seed: int, deep: bool) -> str:
     """Changes with anything that changes an image, a label, the split or the shifted copies.
 
     How the platform calls a model is left out: it must not make trained members stale.
@@ -109,7 +111,7 @@ def _identity(archive: Path, competition: Competition, folds: int, seed: int) ->
     data = {"classes": competition.classes, "image_px": competition.image_px}
     data |= competition.archive.model_dump()
     versions = (cleaning.VERSION, splitting.VERSION, shifting.VERSION)
-    return fingerprint(sha256(archive), data, folds, seed, versions)
+    return fingerprint(sha256(archive), data, folds, seed, versions, deep)
 
 
 def _already(work: Path, competition: Competition, identity: str) -> dict[str, Any] | None:

@@ -85,7 +85,9 @@ def _learn(
         patches = _patches(images[chosen[start : start + BLOCK]], px, step)
         each = min(patches.shape[1], max(1, SAMPLE // len(chosen)))
         picked = rng.integers(patches.shape[1], size=(len(patches), each))
-        sample.append(np.take_along_axis(patches, picked[..., None], axis=1).reshape(-1, 3 * SIDE**2))
+        sample.append(
+            np.take_along_axis(patches, picked[..., None], axis=1).reshape(-1, 3 * SIDE**2)
+        )
     patches = np.concatenate(sample)
     mean = patches.mean(axis=0)
     variance, axes = np.linalg.eigh(np.cov((patches - mean).T).astype(np.float64))
