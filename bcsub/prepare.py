@@ -49,7 +49,11 @@ def prepare(
         bool, typer.Option("--force", help="Do it again even if nothing changed.")
     ] = False,
     deep: Annotated[
-        bool, typer.Option("--deep", help="Look longer for pictures that are no cell.")
+        bool,
+        typer.Option(
+            "--deep",
+            help="Also find jokes blended over cells or cropped, and pictures that are no cell.",
+        ),
     ] = False,
     json: Json = False,
 ) -> None:

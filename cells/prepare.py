@@ -57,7 +57,8 @@ def prepare(
     already, made from the same archive with the same settings and decisions, nothing is done and
     the stored summary returned, unless `force`.
     shares: train, held out and test, in place of folds: see `split`.
-    deep: see `clean`. report: gets one line a step. splits, upscale: see `read_archive`.
+    deep: also look for jokes blended over cells or cropped, and for pictures that are no cell.
+    report: gets one line a step. splits, upscale: see `read_archive`.
     Returns the summary: rows, kept, dropped {copy, joke, outlier, manual}, manual {kept, dropped,
     relabelled: rows where a decision differs from what was found}, changed {stay, go, relabelled:
     rows that differ from the dataset before; None for a first one}, near_copies (kept rows that

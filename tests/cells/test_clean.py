@@ -2,9 +2,10 @@ import cv2
 import numpy as np
 import pytest
 
-from cells.clean import JOKE_TIMES, clean, near_pairs
+from cells.clean import JOKE_TIMES, clean
 from cells.dataset import COPY, JOKE, KEPT
 from cells.drawn_cells import draw_cells
+from cells.near_copies import near_pairs
 
 
 @pytest.fixture(scope="module")

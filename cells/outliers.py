@@ -1,0 +1,129 @@
+"""How unlike every cell of the archive a picture is: colour, layout and texture, robustly.
+
+Nothing is known of what strangers look like. Each picture becomes a few numbers (how unusual its
+layout is, its colours, its texture at three scales), and a mixture of normal distributions is
+fitted to those of the archive, since cells come in several kinds and stains. All is learnt twice,
+the second time without the rows that looked strange.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from sklearn.mixture import GaussianMixture
+
+from cells.layout import Layout, fit_layout, thumbnails
+from cells.texture import NAMES, SCALES, texture
+
+STRANGE = 3.0  # robust sd; rows beyond are not learnt from
+MOST = 12.0  # robust sd that one number can bring: no single oddity makes a cell a stranger
+KINDS = 6  # normal distributions in the mixture
+LEAST_VARIANCE = 0.05  # of each, in robust sd squared
+COLOUR_PX = 48
+LIGHTS, HUES = 16, 24  # bins of lightness, and of each of the two colour axes
+RARE = 0.004  # a colour is rare when fewer than this share of the trusted pictures have it
+
+
+@dataclass(frozen=True)
+class Strangeness:
+    """What makes each row strange.
+
+    score: (n,) float32, sd from the nearest kind of ordinary row; larger is stranger.
+    ordinary: (n,) bool, the rows that the next round may learn from.
+    parts: (n, f) float32, robust sd of each number by itself. names: (f,) what they are.
+    layout: how cells lie, and points: (n, d) float32, where each row lies in it.
+    """
+
+    score: np.ndarray
+    ordinary: np.ndarray
+    parts: np.ndarray
+    names: tuple[str, ...]
+    layout: Layout
+    points: np.ndarray
+
+    def strangest(self, row: int) -> str:
+        """How far a row lies from any kind of cell, and the number that brings most, in words."""
+        number = int(self.parts[row].argmax())
+        return f"{self.score[row]:.1f} sd from any kind here, most by {self.names[number]}"
+
+
+def strangeness(
+    images: np.ndarray, trusted: np.ndarray, report: Callable[[str], None] = lambda line: None
+) -> Strangeness:
+    """Score every row by how unlike the others it is.
+
+    images: (n, px, px, 3) uint8. trusted: (n,) bool, rows that may be learnt from at all.
+    """
+    rng = np.random.default_rng(0)  # the same archive always gets the same scores
+    thumbs = thumbnails(images)
+    report("learning what cells look like")
+    first = _describe(images, thumbs, trusted, SCALES[1:], rng)
+    report("learning it again, finer, without what looked strange")
+    return _describe(images, thumbs, first.ordinary, SCALES, rng)
+
+
+def _describe(
+    images: np.ndarray,
+    thumbs: np.ndarray,
+    trusted: np.ndarray,
+    scales: tuple[tuple[int, int], ...],
+    rng: np.random.Generator,
+) -> Strangeness:
+    """One round: learn from the trusted rows, score all."""
+    layout = fit_layout(thumbs, trusted)
+    points = layout.points(thumbs)
+    energy = np.log((points**2).sum(axis=1))
+    calm = trusted & (robust_z(energy, trusted) < STRANGE)
+    columns, names = [energy, rare_colours(images, calm)], ["layout", "colour"]
+    for reduced, step in scales:
+        columns.extend(texture(images, calm, reduced, step, rng).T)
+        names.extend(f"{name} at 1/{reduced}" for name in NAMES)
+    parts = robust_z(np.stack(columns, axis=1), calm)
+    parts[:, 1] = np.log1p(np.maximum(parts[:, 1], 0))  # most pictures have no rare colour at all
+    oddity = np.linalg.norm(np.clip(parts, 0, MOST), axis=1)
+    ordinary = trusted & (robust_z(oddity, calm) < STRANGE)
+    score = _from_nearest_kind(np.clip(parts, -MOST, MOST), ordinary)
+    return Strangeness(score, ordinary, parts, tuple(names), layout, points)
+
+
+def _from_nearest_kind(parts: np.ndarray, ordinary: np.ndarray) -> np.ndarray:
+    """Mahalanobis distance of each row (n, f) from the nearest distribution of a mixture: (n,)."""
+    kinds = min(KINDS, max(1, int(ordinary.sum()) // (4 * parts.shape[1])))
+    mixture = GaussianMixture(kinds, reg_covar=LEAST_VARIANCE, random_state=0)
+    mixture.fit(parts[ordinary])
+    squares = [
+        np.einsum("ni,ij,nj->n", parts - mean, precision, parts - mean, optimize=True)
+        for mean, precision in zip(mixture.means_, mixture.precisions_, strict=True)
+    ]
+    return np.sqrt(np.min(squares, axis=0)).astype(np.float32)
+
+
+def robust_z(values: np.ndarray, trusted: np.ndarray) -> np.ndarray:
+    """(n,) or (n, f) → how many upper robust sd above the trusted rows' median, float32.
+
+    The sd is the larger of those that the 84th and the 97.7th percentile tell, so that a long tail
+    counts for what it is.
+    """
+    middle, one, two = np.quantile(values[trusted], [0.5, 0.8413, 0.9772], axis=0)
+    sd = np.maximum(one - middle, (two - middle) / 2)
+    return ((values - middle) / np.maximum(sd, 1e-6)).astype(np.float32)
+
+
+def rare_colours(images: np.ndarray, trusted: np.ndarray) -> np.ndarray:
+    """Log of the share of each picture's area in colours that hardly any trusted one has: (n,)."""
+    bins = np.stack([_colour_bins(image) for image in images])
+    has = np.zeros(LIGHTS * HUES**2)
+    for row in np.flatnonzero(trusted):
+        has[np.unique(bins[row])] += 1
+    rare = has < RARE * trusted.sum()
+    return np.log(rare[bins].mean(axis=1) + 0.01)
+
+
+def _colour_bins(image: np.ndarray) -> np.ndarray:
+    """(h, w, 3) uint8 → (COLOUR_PX²,) the bin of each pixel's colour in Lab."""
+    small = cv2.resize(image, (COLOUR_PX, COLOUR_PX), interpolation=cv2.INTER_AREA)
+    lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).reshape(-1, 3).astype(np.int32)
+    light = lab[:, 0] * LIGHTS // 256
+    hues = np.clip((lab[:, 1:] - 64) * HUES // 128, 0, HUES - 1)
+    return (light * HUES + hues[:, 0]) * HUES + hues[:, 1]
