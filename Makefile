@@ -27,8 +27,8 @@ RUNTIMES := tf215 tf217
 BOTH     := -n 2 --dist loadfile   # tracing keeps one core busy; a file's fixtures are made once
 MATRIX   := $(foreach name,jax $(RUNTIMES),.venv-$(name)/.ready)
 JAX      := $(addprefix tests/,$(addsuffix .py,bcsub/test_doctor bcsub/test_train \
-            $(addprefix trainers/test_,backend catalog checkpoint convnext devices export fit \
-            networks objective train two_devices)))
+            $(addprefix trainers/test_,backend checkpoint convnext devices fit networks objective \
+            train two_devices)))
 
 .NOTPARALLEL:
 .PHONY: help setup demo prepare train-all ensemble submission emulate test test-matrix check bench \
