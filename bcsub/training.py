@@ -24,7 +24,7 @@ from trainers.runs import Run, done
 from trainers.train import check_recipe, train_run
 from trainers.trial import Trial, advice, in_words, trial
 
-LONG_H = 0.05  # by arithmetic, which leaves much out: on two cores some ten minutes in truth
+LONG_H = 0.05  # of a fold by arithmetic, which leaves much out: on two cores ten minutes
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def train_members(
     _check_recipes(waiting, dataset)
     files = _weights_files(waiting, asked.weights_file)
     new = [run for run in waiting if not (run.folder / "checkpoint.h5").is_file()]
-    if measure and sum(_rough_hours(new, dataset).values()) > LONG_H:
+    if measure and new and max(_rough_hours(new, dataset).values()) > LONG_H:
         _trials(new, dataset)
     with progress_over(runs, console) as progress:
         return [_one(run, dataset, progress, files.get(run.name), kinds) for run in runs]
@@ -203,21 +203,20 @@ def _trials(runs: list[Run], dataset: Dataset) -> dict[str, Trial]:
 
 
 def _rough_hours(runs: list[Run], dataset: Dataset) -> dict[str, float]:
-    """Hours of each member's folds together, by arithmetic."""
+    """Hours that a fold of each member takes, by arithmetic."""
     px, classes = dataset.competition.image_px, len(dataset.classes)
     images = len(dataset.train_rows(0))
     hours: dict[str, float] = {}
     for name, run in {run.name: run for run in reversed(runs)}.items():
         network = member(name).build(run.recipe, px, classes)
-        folds = sum(each.name == name for each in runs)
-        hours[name] = folds * devices.estimated_hours(network, run.recipe, images)
+        hours[name] = devices.estimated_hours(network, run.recipe, images)
     return hours
 
 
 def _what_it_would_take(runs: list[Run], dataset: Dataset) -> str:
     hours = _rough_hours(runs, dataset)
     parts = ", ".join(f"{name} about {h:.0f} h" for name, h in hours.items())
-    total = sum(hours.values())
+    total = sum(hours[run.name] for run in runs)
     return (
         f"no GPU here: the full preset would take {parts}; {total:.0f} h in all. "
         "Use --preset cpu (make train-all PRESET=cpu), or --yes to train it all the same."

@@ -122,7 +122,7 @@ def test_an_unfinished_run_says_where_it_stopped_and_how_it_goes_on(root):
 def test_that_command_means_the_very_same_run(root, capfd):
     run = stopped(made(root, 0, ("dropout=.25", "network_px=none"), tag="x"), 1)
     (listed,) = list_members(root)["members"]
-    CliRunner().invoke(app, [*listed["command"].split()[1:], "--dry-run", "--json"])
+    CliRunner().invoke(app, [*listed["command"].split()[1:], "--dry-run", "--no-trial", "--json"])
     (row,) = json.loads(capfd.readouterr().out)["runs"]
     assert (row["run"], row["state"], row["next_epoch"]) == (run.run, "begun", 2)
 

@@ -34,6 +34,20 @@ SETTINGS = [word for setting in QUICK for word in ("--set", setting)]
 DEMO = ["train", "custom-cnn", "--preset", "demo", "--tag", "trial", *SETTINGS]
 
 
+FOUND = Trial(
+    batch=16,
+    steps=100,
+    start_s=6.0,
+    step_s={"whole": 0.25},
+    pipeline_s=0.01,
+    epoch_end_s=2.0,
+    finish_s=6.0,
+    epochs={"whole": 40},
+    peak_mb=3.6 * 1024,
+    free_mb=3.9 * 1024,
+)  # 6 + 40 (25 + 2) + 6 = 1092 s
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> SimpleNamespace:
     """.root, with one trained member in it; .result of the command, run with --json."""
@@ -54,8 +68,9 @@ def root(tmp_path) -> Path:
 
 @pytest.fixture
 def asked(monkeypatch) -> list:
-    """(run, weights file) of every training that a command asks for; nothing is trained."""
+    """(run, weights file) of every training that a command asks for; none is trained or tried."""
     calls: list = []
+    monkeypatch.setattr(training, "trial", lambda *args: FOUND)
 
     def train_run(run, dataset, progress, weights_file, callbacks):
         calls.append((run, weights_file))
@@ -463,20 +478,6 @@ def test_a_dry_run_of_the_full_preset_downloads_nothing_and_says_that_it_asks(
     assert f"weights: would be downloaded to {root}/nowhere/models/" in result.output
     last = result.output.splitlines()[-1]
     assert last == "no GPU here: the full preset is only trained with --yes"
-
-
-FOUND = Trial(
-    batch=16,
-    steps=100,
-    start_s=6.0,
-    step_s={"whole": 0.25},
-    pipeline_s=0.01,
-    epoch_end_s=2.0,
-    finish_s=6.0,
-    epochs={"whole": 40},
-    peak_mb=3.6 * 1024,
-    free_mb=3.9 * 1024,
-)  # 6 + 40 (25 + 2) + 6 = 1092 s
 
 
 def test_a_dry_run_tries_each_member_once_and_says_how_long_and_what_to_mind(
