@@ -2,7 +2,7 @@
 
 Nothing here knows where in an archive the jokes lie, what they show, or how many there are.
 Copies are found by hashes of the bytes, near copies by thumbnails verified on pixels
-(cells/near_copies.py); with `deep`, also jokes blended over cells or cropped (cells/repeats.py), and
+(cells/near_copies.py); with `deep`, also jokes blended over cells or cropped (cells/repeats.py) and
 single pictures unlike any cell (cells/outliers.py).
 """
 

@@ -3,8 +3,8 @@
     python -m cells.planted [ARCHIVE.npz] --seed 0 --seed 1
 
 prints a table of the kinds for each seed. Without an archive the cells are drawn; with one, as many
-of the rows that plain cleaning keeps are taken from it. What is planted is of the held-out family of
-cells/joke_pictures.py, unless --development is given.
+of the rows that plain cleaning keeps are taken from it. What is planted is of the held-out family
+of cells/joke_pictures.py, unless --development is given.
 """
 
 from collections.abc import Callable, Mapping
@@ -49,7 +49,7 @@ def re_encoded(joke: np.ndarray, cell: np.ndarray, generator: np.random.Generato
     """Through JPEG at a quality of 30 to 90."""
     quality = int(generator.integers(30, 91))
     _, code = cv2.imencode(".jpg", joke, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return cv2.imdecode(code, cv2.IMREAD_COLOR)
+    return np.asarray(cv2.imdecode(code, cv2.IMREAD_COLOR))
 
 
 def noisy(joke: np.ndarray, cell: np.ndarray, generator: np.random.Generator) -> np.ndarray:
