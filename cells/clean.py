@@ -2,8 +2,8 @@
 
 Nothing here knows where in an archive the jokes lie, what they show, or how many there are.
 Copies are found by hashes of the bytes, near copies by thumbnails verified on pixels
-(cells/near_copies.py); with `deep`, also jokes blended over cells or cropped (cells/repeats.py) and
-single pictures unlike any cell (cells/outliers.py).
+(cells/near_copies.py); with `deep`, also jokes blended over cells or cropped (cells/repeats.py),
+and single pictures unlike any cell (cells/outliers.py).
 """
 
 import hashlib
@@ -21,8 +21,8 @@ from cells.repeats import Repeats, find_repeats
 
 VERSION = 2  # raise it when another rule lets other rows stay: it is part of the fingerprint
 JOKE_TIMES = 36  # a cell turns up two or three times by accident, never more than three dozen times
-NO_CELL = 8.3  # sd from the nearest kind of cell: the strangest real cells reach 7.8
-ODD = 4.5  # sd from which a likeness to a joke counts for more; one cell in thirty
+NO_CELL = 7.7  # sd from the nearest kind of cell: the strangest real cells reach 7.6
+ODD = 4.0  # sd from which a likeness to a joke counts for more; one cell in thirty
 DOUBTFUL = 0.1  # doubt from which a kept row gets a reason
 LEAST_DEEP = 100  # pictures from which it can be learnt what cells look like
 
@@ -73,7 +73,7 @@ def clean(
     plain = np.flatnonzero(~joke)
     pairs = near_pairs(images, first[plain])
     near = np.searchsorted(first[plain], pairs)  # positions in `plain`: `first` ascends
-    again = plain[repeated(images[first[plain]], near)]
+    again = plain[repeated(images[first[plain]], near, times[plain])]
     verdict[again] = JOKE
     why |= dict.fromkeys(again.tolist(), "a picture that comes again and again, changed a little")
     doubt = (verdict != KEPT).astype(np.float32)

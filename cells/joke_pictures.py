@@ -154,6 +154,13 @@ def negative(cells: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     return 255 - _one(cells, generator)
 
 
+def rolled(cells: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """A cell's picture that begins in its middle: the cell lies in the corners."""
+    px = cells.shape[1]
+    shift = generator.integers(px // 3, 2 * px // 3 + 1, 2)
+    return np.roll(_one(cells, generator), shift, axis=(0, 1))
+
+
 def cell_checkerboard(cells: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """A checkerboard of two of a cell's colours."""
     px, fields = cells.shape[1], int(generator.integers(4, 13))
@@ -338,6 +345,7 @@ DEVELOPMENT: dict[str, Draw] = {
     "window": window,
     "static": static,
     "negative": negative,
+    "rolled": rolled,
     "cell checkerboard": cell_checkerboard,
     "cell words": cell_words,
 }

@@ -13,7 +13,7 @@ import numpy as np
 
 from cells.layout import thumbnails, unit
 
-TIMES = 5  # near copies that make a joke; real cells reach 3
+TIMES = 5  # copies that make a joke; real cells reach 3
 TIMES_ORDINARY = 4  # and this many times as often as the archive's ordinary picture
 BLOCK = 256  # thumbnails compared with all others at a time: 12 MB for 12,000 images
 
@@ -22,25 +22,29 @@ THUMB_LIKENESS = 0.95  # correlation of thumbnails: cheap, lets through everythi
 NEAR_LIKENESS = 0.96  # correlation of pixels: distinct cells reach .92, one cell seen twice .985
 
 HASH_PX = 24  # noise of sd 30 is sd 8 on such a thumbnail
-ALIKE = 0.93  # correlation of thumbnails, less what all pictures share: distinct cells reach .92
-ALIKE_PIXELS = 0.9  # the same of the pixels, smoothed
-SMOOTH = 0.02  # sd of the smoothing, as a share of the picture's side
-MOST_TYPICAL = 2000  # pictures that the typical thumbnail is the median of
+ALIKE = 0.9  # correlation of thumbnails, less what all pictures share
+ALIKE_OUTLINES = (
+    0.85  # correlation of outlines: distinct cells reach .8, copies hardly sink below .9
+)
+OUTLINES = (0.02, 0.06)  # finer and coarser than these is left out, in units of the picture's side
 
 
-def repeated(images: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    """Which pictures have so many near copies that they are jokes: (n,) bool.
+def repeated(images: np.ndarray, pairs: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """Which pictures have so many copies, near and exact, that they are jokes: (n,) bool.
 
     images: (n, px, px, 3) uint8, distinct pictures. pairs: (m, 2) positions in them known to be
-    near copies. More come from thumbnails less the archive's typical one, verified on pixels;
-    re-encoding, noise, more or less light and contrast leave them alike.
+    near copies. times: (n,) how often each occurs, byte by byte. More pairs come from thumbnails,
+    verified on pixels; re-encoding, noise, more or less light and contrast leave them alike.
     """
     if not len(images):
         return np.zeros(0, bool)
     links = np.concatenate([pairs, hash_pairs(images)])
     links = np.unique(np.sort(links, axis=1), axis=0)
-    copies = 1 + np.bincount(links.ravel(), minlength=len(images))
+    copies = times.copy()
+    np.add.at(copies, links[:, 0], times[links[:, 1]])
+    np.add.at(copies, links[:, 1], times[links[:, 0]])
     many = copies >= max(TIMES, TIMES_ORDINARY * np.median(copies))
+    many &= copies > times  # exact copies alone are not judged here
     joined = links[many[links].any(axis=1)]
     joke = many.copy()
     joke[joined.ravel()] = True  # a copy of a copy, though it has fewer itself
@@ -52,31 +56,25 @@ def hash_pairs(images: np.ndarray) -> np.ndarray:
     if not len(images):
         return np.empty((0, 2), np.int64)
     thumbs = thumbnails(images, HASH_PX)
-    typical = np.median(thumbs[:: 1 + len(thumbs) // MOST_TYPICAL], axis=0)
-    marks = unit(_level(thumbs - typical))
+    marks = unit(_level(thumbs - thumbs.mean(axis=0)))
     found = []
     for start in range(0, len(marks), BLOCK):
         likeness = marks[start : start + BLOCK] @ marks[start:].T
         alike = np.flatnonzero(likeness.ravel() >= ALIKE)
         left, right = np.divmod(alike, likeness.shape[1])
         ahead = left < right
-        pairs = np.stack([left[ahead], right[ahead]], axis=1) + start
-        found.append(pairs)
-    return _verified(images, np.concatenate(found), typical)
-
-
-def _verified(images: np.ndarray, pairs: np.ndarray, typical: np.ndarray) -> np.ndarray:
-    """The pairs whose pixels, less the typical picture's, agree too, fine noise smoothed away."""
-    if not len(pairs):
-        return pairs
-    px = images.shape[1]
-    large = cv2.resize(typical, (px, px), interpolation=cv2.INTER_CUBIC)
-    marks = {}
-    for row in np.unique(pairs).tolist():
-        smooth = cv2.GaussianBlur(images[row].astype(np.float32), (0, 0), SMOOTH * px)
-        marks[row] = unit(_level((smooth - large)[None]))[0]
-    close = [float(marks[i] @ marks[j]) >= ALIKE_PIXELS for i, j in pairs.tolist()]
+        found.append(np.stack([left[ahead], right[ahead]], axis=1) + start)
+    pairs = np.concatenate(found)
+    seen = {row: outlines(images[row]) for row in np.unique(pairs).tolist()}
+    close = [float(seen[i] @ seen[j]) >= ALIKE_OUTLINES for i, j in pairs.tolist()]
     return pairs[np.array(close, bool)]
+
+
+def outlines(image: np.ndarray) -> np.ndarray:
+    """What is neither noise nor mere light and shade: (px, px, 3) uint8 → (3·px²,), of length 1."""
+    pixels = image.astype(np.float32)
+    fine, coarse = (cv2.GaussianBlur(pixels, (0, 0), share * len(image)) for share in OUTLINES)
+    return unit(_level((fine - coarse)[None]))[0]
 
 
 def near_pairs(images: np.ndarray, rows: np.ndarray) -> np.ndarray:

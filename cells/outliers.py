@@ -13,13 +13,15 @@ import cv2
 import numpy as np
 from sklearn.mixture import GaussianMixture
 
-from cells.layout import Layout, fit_layout, thumbnails
+from cells.layout import Layout, fit_layout, robust_sd, thumbnails
 from cells.texture import NAMES, SCALES, texture
 
 STRANGE = 3.0  # robust sd; rows beyond are not learnt from
 MOST = 12.0  # robust sd that one number can bring: no single oddity makes a cell a stranger
-KINDS = 6  # normal distributions in the mixture
-LEAST_VARIANCE = 0.05  # of each, in robust sd squared
+KINDS = 10  # normal distributions in a mixture
+MIXTURES = 5  # fitted from different starts: a rare kind of cell may get its own in but one of them
+LEAST_VARIANCE = 0.3  # of each distribution, in robust sd squared
+MAIN_AXES = 32  # of the layout: what differs most between cells
 COLOUR_PX = 48
 LIGHTS, HUES = 16, 24  # bins of lightness, and of each of the two colour axes
 RARE = 0.004  # a colour is rare when fewer than this share of the trusted pictures have it
@@ -73,14 +75,20 @@ def _describe(
     """One round: learn from the trusted rows, score all."""
     layout = fit_layout(thumbs, trusted)
     points = layout.points(thumbs)
-    energy = np.log((points**2).sum(axis=1))
-    calm = trusted & (robust_z(energy, trusted) < STRANGE)
-    columns, names = [energy, rare_colours(images, calm)], ["layout", "colour"]
+    main = points[:, -MAIN_AXES:]  # eigh's order: the widest directions last
+    columns = [
+        np.log((points**2).sum(axis=1)),
+        np.log((main**2).sum(axis=1)),
+        unusual_tint(images, trusted),
+    ]
+    calm = trusted & (robust_z(np.stack(columns, axis=1), trusted) < STRANGE).all(axis=1)
+    rare = np.log1p(np.maximum(robust_z(rare_colours(images, calm), calm), 0))  # mostly none at all
+    names = ["layout", "main layout", "tint", "colour"]
     for reduced, step in scales:
         columns.extend(texture(images, calm, reduced, step, rng).T)
         names.extend(f"{name} at 1/{reduced}" for name in NAMES)
     parts = robust_z(np.stack(columns, axis=1), calm)
-    parts[:, 1] = np.log1p(np.maximum(parts[:, 1], 0))  # most pictures have no rare colour at all
+    parts = np.insert(parts, 3, rare, axis=1)
     oddity = np.linalg.norm(np.clip(parts, 0, MOST), axis=1)
     ordinary = trusted & (robust_z(oddity, calm) < STRANGE)
     score = _from_nearest_kind(np.clip(parts, -MOST, MOST), ordinary)
@@ -88,15 +96,16 @@ def _describe(
 
 
 def _from_nearest_kind(parts: np.ndarray, ordinary: np.ndarray) -> np.ndarray:
-    """Mahalanobis distance of each row (n, f) from the nearest distribution of a mixture: (n,)."""
+    """Mahalanobis distance of each row (n, f) from the nearest of all distributions: (n,)."""
     kinds = min(KINDS, max(1, int(ordinary.sum()) // (4 * parts.shape[1])))
-    mixture = GaussianMixture(kinds, reg_covar=LEAST_VARIANCE, random_state=0)
-    mixture.fit(parts[ordinary])
-    squares = [
-        np.einsum("ni,ij,nj->n", parts - mean, precision, parts - mean, optimize=True)
-        for mean, precision in zip(mixture.means_, mixture.precisions_, strict=True)
-    ]
-    return np.sqrt(np.min(squares, axis=0)).astype(np.float32)
+    nearest = np.full(len(parts), np.inf)
+    for seed in range(MIXTURES if kinds > 1 else 1):
+        mixture = GaussianMixture(kinds, reg_covar=LEAST_VARIANCE, random_state=seed)
+        mixture.fit(parts[ordinary])
+        for mean, precision in zip(mixture.means_, mixture.precisions_, strict=True):
+            off = parts - mean
+            nearest = np.minimum(nearest, ((off @ precision) * off).sum(axis=1))
+    return np.sqrt(nearest).astype(np.float32)
 
 
 def robust_z(values: np.ndarray, trusted: np.ndarray) -> np.ndarray:
@@ -108,6 +117,20 @@ def robust_z(values: np.ndarray, trusted: np.ndarray) -> np.ndarray:
     middle, one, two = np.quantile(values[trusted], [0.5, 0.8413, 0.9772], axis=0)
     sd = np.maximum(one - middle, (two - middle) / 2)
     return ((values - middle) / np.maximum(sd, 1e-6)).astype(np.float32)
+
+
+def unusual_tint(images: np.ndarray, trusted: np.ndarray) -> np.ndarray:
+    """Log of how far a picture's dark, middling or light colours lie from the others': (n,).
+
+    The largest, in robust sd, over three percentiles of each of Lab's channels.
+    """
+    tints = np.empty((len(images), 9), np.float32)
+    for row, image in enumerate(images):
+        small = cv2.resize(image, (COLOUR_PX, COLOUR_PX), interpolation=cv2.INTER_AREA)
+        lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB).reshape(-1, 3)
+        tints[row] = np.percentile(lab, (10, 50, 90), axis=0).ravel()
+    off = np.abs(tints - np.median(tints[trusted], axis=0))
+    return np.log((off / (robust_sd(tints[trusted]) + 1)).max(axis=1) + 0.1)
 
 
 def rare_colours(images: np.ndarray, trusted: np.ndarray) -> np.ndarray:

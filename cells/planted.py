@@ -2,9 +2,9 @@
 
     python -m cells.planted [ARCHIVE.npz] --seed 0 --seed 1
 
-prints a table of the kinds for each seed. Without an archive the cells are drawn; with one, as many
-of the rows that plain cleaning keeps are taken from it. What is planted is of the held-out family
-of cells/joke_pictures.py, unless --development is given.
+prints a table of the kinds for each seed. Without an archive the cells are drawn; with one, as
+many of the rows that plain cleaning keeps are taken from it. What is planted is of the held-out
+family of cells/joke_pictures.py, unless --development is given.
 """
 
 from collections.abc import Callable, Mapping

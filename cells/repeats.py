@@ -1,7 +1,8 @@
 """Jokes hidden better: blended half-and-half over cells, or only a part of one.
 
-Both are looked for where cells make a round cloud (cells/layout.py): there two pictures point the
-same way when they share what no cell has.
+Two marks show what two pictures have in common that cells have not: their layout, where cells make
+a round cloud (cells/layout.py), and their fine detail, in which no two cells agree. A part is
+looked for by template matching and verified on its outlines.
 """
 
 from dataclasses import dataclass
@@ -10,24 +11,32 @@ import cv2
 import numpy as np
 
 from cells.layout import Layout, thumbnails, unit
-from cells.near_copies import TIMES
+from cells.near_copies import ALIKE_OUTLINES, TIMES, outlines
 
 BLOCK = 512  # rows compared with all others at a time
 
-SAME_WAY = 0.7  # cosine of two pictures' points: cells but rarely, half-and-half blends from there
+SAME_LAYOUT = 0.7  # cosine: of two cells but rarely, of half-and-half blends from there on
+SAME_DETAIL = 0.7  # of a cell and its third most alike at most .67, of blends from .75 on
+SAME_FOR_STRANGE = 0.6  # enough for a row that looks strange itself
 WITNESSES = 3  # copies of a joke that an ordinary-looking row must resemble: one may lie over it
-SAME_WAY_AS_JOKE = 0.6  # enough for a row that looks strange itself
-PART_OF_JOKE = 0.7  # cosine with the best part cut from a joke
-PARTS = tuple(np.linspace(0.5, 0.95, 10))  # sides of parts, as shares of the picture's
+DETAIL_PX = 48
+COARSER_PX = 1.0  # sd of the smoothing that the detail is the rest of
+
+PARTS = tuple(np.linspace(0.5, 0.95, 10).tolist())  # sides of parts, as shares of the picture's
 PLACES = 7  # of a part, in each direction
+WORTH_MATCHING = 0.35  # cosine of a row's layout with that of a part
+MATCH_PX = 48
+FINER = tuple(np.linspace(0.45, 1.0, 34).tolist())  # sides tried in template matching
 MOST_JOKES = 24  # distinct jokes whose parts are looked for
+MOST_MATCHED = 400  # rows matched with one joke, the likeliest first
 
 
 @dataclass(frozen=True)
 class Repeats:
-    """joke: (n,) bool. like: (n,) int64, the joke's row it resembles most, -1 where none.
+    """What repeats what.
 
-    likeness: (n,) float32, the cosine with it. part: (n,) bool, whether only with a part of it.
+    joke: (n,) bool. like: (n,) int64, the joke's row it resembles most, -1 where none.
+    likeness: (n,) float32, -1 to 1. part: (n,) bool, whether only with a part of it.
     """
 
     joke: np.ndarray
@@ -39,42 +48,99 @@ class Repeats:
 def find_repeats(
     images: np.ndarray, layout: Layout, points: np.ndarray, joke: np.ndarray, strange: np.ndarray
 ) -> Repeats:
-    """More copies: blended over cells, and parts.
+    """More copies of jokes, and more jokes.
 
     images: (n, px, px, 3) uint8. points: (n, d) float32, of `layout`. joke: (n,) bool, known ones.
     strange: (n,) bool, rows unlike a cell: for them a smaller likeness is enough.
     """
+    like = np.full(len(images), -1)
+    likeness = np.zeros(len(images), np.float32)
     marks = unit(points)
-    same = _same_way(marks)
-    joke = joke | (same >= TIMES - 1)
-    like = np.full(len(marks), -1)
-    likeness = np.zeros(len(marks), np.float32)
-    part = np.zeros(len(marks), bool)
-    if not joke.any():
-        return Repeats(joke, like, likeness, part)
-    for _ in range(3):  # a copy of a copy
-        known = np.flatnonzero(joke)
-        nearest, cosine, third = _nearest(marks, known)
-        more = (third >= SAME_WAY) | (strange & (cosine >= SAME_WAY_AS_JOKE))
-        joke = joke | more
-        if joke.sum() == len(known):
-            break
-    like, likeness = np.where(joke, known[nearest], -1), np.where(joke, cosine, 0)
+    for each, limit in ((marks, SAME_LAYOUT), (details(images), SAME_DETAIL)):
+        joke = joke | (_same(each, limit) >= TIMES - 1)
+        joke, nearest, cosine = _spread(each, joke, strange, limit)
+        better = joke & (cosine > likeness)
+        like[better], likeness[better] = nearest[better], cosine[better]
+    part = np.zeros(len(images), bool)
+    ordinary = marks[~joke & ~strange]
     for row in _examples(marks, joke, points):
+        if len(ordinary) and (ordinary @ marks[row]).max() >= SAME_FOR_STRANGE:
+            continue  # a blend: what would match its parts is the cell beneath
         pieces = unit(layout.points(thumbnails(_parts(images[row]))))
-        cosine = (marks @ pieces.T).max(axis=1)
-        better = strange & ~joke & (cosine >= PART_OF_JOKE) & (cosine > likeness)
-        like[better], likeness[better], part[better] = row, cosine[better], True
-    return Repeats(joke | part, like, likeness.astype(np.float32), part)
+        cosine = np.where(joke, -1, (marks @ pieces.T).max(axis=1))
+        likely = np.argsort(-cosine, kind="stable")[:MOST_MATCHED]
+        for other in likely[cosine[likely] >= WORTH_MATCHING].tolist():
+            match = part_likeness(images[other], images[row])
+            if match >= max(ALIKE_OUTLINES, likeness[other]):
+                like[other], likeness[other], part[other] = row, match, True
+    return Repeats(joke | part, like, likeness, part)
 
 
-def _same_way(marks: np.ndarray) -> np.ndarray:
-    """How many other rows point the same way as each: (n,)."""
+def details(images: np.ndarray) -> np.ndarray:
+    """What is left of each picture when its smooth copy is taken away: (n, DETAIL_PX²) float32."""
+    out = np.empty((len(images), DETAIL_PX**2), np.float32)
+    for row, image in enumerate(images):
+        grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+        small = cv2.resize(grey, (DETAIL_PX, DETAIL_PX), interpolation=cv2.INTER_AREA)
+        small = small.astype(np.float32)
+        out[row] = (small - cv2.GaussianBlur(small, (0, 0), COARSER_PX)).ravel()
+    return unit(out)
+
+
+def part_likeness(image: np.ndarray, whole: np.ndarray) -> float:
+    """Correlation of a picture's outlines with those of the part of `whole` that fits it best."""
+    px = len(whole)
+    large = cv2.resize(whole, (MATCH_PX, MATCH_PX), interpolation=cv2.INTER_AREA)
+    best, place = -1.0, (px, 0, 0)
+    for share in FINER:
+        side = round(share * MATCH_PX)
+        small = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
+        fits = cv2.matchTemplate(large, small, cv2.TM_CCOEFF_NORMED)
+        _, fit, _, (left, top) = cv2.minMaxLoc(fits)
+        if fit > best:
+            best, place = fit, (round(share * px), left * px // MATCH_PX, top * px // MATCH_PX)
+    return _refined(image, whole, *place)
+
+
+def _refined(image: np.ndarray, whole: np.ndarray, side: int, left: int, top: int) -> float:
+    """The best correlation of outlines in the neighbourhood of a square of `whole`."""
+    px, best, step = len(whole), -1.0, max(1, len(whole) // MATCH_PX)
+    for other_side in range(max(8, side - step), min(px, side + step) + 1):
+        near = slice(max(0, top - 2 * step), min(px, top + other_side + 2 * step))
+        across = slice(max(0, left - 2 * step), min(px, left + other_side + 2 * step))
+        around = whole[near, across]
+        if min(around.shape[:2]) < other_side:
+            continue
+        small = cv2.resize(image, (other_side, other_side), interpolation=cv2.INTER_AREA)
+        fits = cv2.matchTemplate(around, small, cv2.TM_CCOEFF_NORMED)
+        x, y = cv2.minMaxLoc(fits)[3]
+        piece = around[y : y + other_side, x : x + other_side]
+        enlarged = cv2.resize(piece, image.shape[:2], interpolation=cv2.INTER_LINEAR)
+        best = max(best, float(outlines(enlarged) @ outlines(image)))
+    return best
+
+
+def _same(marks: np.ndarray, limit: float) -> np.ndarray:
+    """How many other rows have the same mark as each: (n,)."""
     counts = np.empty(len(marks), np.int64)
     for start in range(0, len(marks), BLOCK):
         cosine = marks[start : start + BLOCK] @ marks.T
-        counts[start : start + BLOCK] = (cosine >= SAME_WAY).sum(axis=1) - 1
+        counts[start : start + BLOCK] = (cosine >= limit).sum(axis=1) - 1
     return counts
+
+
+def _spread(
+    marks: np.ndarray, joke: np.ndarray, strange: np.ndarray, limit: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Jokes, and what resembles them: (n,) bool, the joke most like each row (n,), cosine (n,)."""
+    while joke.any():
+        known = np.flatnonzero(joke)
+        nearest, cosine, last = _nearest(marks, known)
+        more = (last >= limit) | (strange & (cosine >= SAME_FOR_STRANGE))
+        joke = joke | more
+        if joke.sum() == len(known):
+            return joke, known[nearest], cosine
+    return joke, np.full(len(marks), -1), np.full(len(marks), -1, np.float32)
 
 
 def _nearest(marks: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -103,7 +169,7 @@ def _examples(marks: np.ndarray, joke: np.ndarray, points: np.ndarray) -> list[i
     chosen: list[int] = []
     while len(left) and len(chosen) < MOST_JOKES:
         chosen.append(int(left[0]))
-        left = left[marks[left] @ marks[left[0]] < SAME_WAY]
+        left = left[marks[left] @ marks[left[0]] < SAME_LAYOUT]
     return chosen
 
 

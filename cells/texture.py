@@ -1,8 +1,8 @@
 """What a picture is made of: small patches, compared with a vocabulary of the archive's own.
 
 The vocabulary is learnt by k-means on patches of the archive (Coates, Lee and Ng 2011), at three
-scales. Patches that resemble no word are no part of a cell; familiar patches in unfamiliar numbers
-make no cell either.
+scales. Patches that resemble no word are no part of a cell; familiar patches in unfamiliar numbers,
+or in unfamiliar places, make no cell either.
 """
 
 from dataclasses import dataclass
@@ -20,12 +20,14 @@ SAMPLE = 60_000  # patches the vocabulary is learnt from
 AXES = 40  # principal axes of a patch that are looked at
 NOISE = 3.0  # grey levels
 BLOCK = 64  # images at a time
+RING_ENDS = (0.45, 0.85)  # distances from the centre, 1 at the middle of a side
+RINGS = len(RING_ENDS) + 1
 LEAST_SPREAD = 0.05  # of the mean variance of a word's count
 
 SCALES = ((1, 5), (2, 3), (4, 2))  # the image reduced by, and the step between two patches
 LEAST_PX = 4 * SIDE
 
-NAMES = ("unknown detail", "unknown patches", "unknown parts", "flat parts", "mixture")
+NAMES = ("unknown detail", "unknown patches", "unknown parts", "flat parts", "mixture", "places")
 
 
 @dataclass(frozen=True)
@@ -40,15 +42,15 @@ class Vocabulary:
 def texture(
     images: np.ndarray, trusted: np.ndarray, reduced: int, step: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Five numbers an image, at one scale; the larger, the less like a cell.
+    """Six numbers an image, at one scale; the larger, the less like a cell.
 
     images: (n, px, px, 3) uint8. trusted: (n,) bool, rows the vocabulary is learnt from.
-    Returns (n, 5) float32, in the order of NAMES.
+    Returns (n, 6) float32, in the order of NAMES.
     """
     px = max(LEAST_PX, images.shape[1] // reduced)
     vocabulary = _learn(images, px, step, np.flatnonzero(trusted), rng)
     numbers = np.empty((len(images), len(NAMES)), np.float32)
-    counts = np.empty((len(images), WORDS), np.float32)
+    counts = np.empty((len(images), RINGS, WORDS), np.float32)
     for start in range(0, len(images), BLOCK):
         patches = _patches(images[start : start + BLOCK], px, step)
         distance, word = _nearest(vocabulary, patches)
@@ -58,10 +60,21 @@ def texture(
         numbers[here, 1] = np.log(distance.mean(axis=1) + 1e-6)
         numbers[here, 2] = np.quantile(logs, 0.95, axis=1)
         numbers[here, 3] = -np.quantile(logs, 0.1, axis=1)
+        ring = _rings(patches.shape[1])
         for row, words in zip(range(start, len(images)), word, strict=False):
-            counts[row] = np.bincount(words, minlength=WORDS)
-    numbers[:, 4] = _unusual(np.sqrt(counts), trusted)
+            flat = np.bincount(ring * WORDS + words, minlength=RINGS * WORDS)
+            counts[row] = flat.reshape(RINGS, WORDS)
+    numbers[:, 4] = _unusual(np.sqrt(counts.sum(axis=1)), trusted)
+    numbers[:, 5] = _unusual(np.sqrt(counts).reshape(len(images), -1), trusted)
     return numbers
+
+
+def _rings(patches: int) -> np.ndarray:
+    """In which of RINGS rings about the centre each patch lies: (patches,) int64, 0 the inmost."""
+    side = round(patches**0.5)
+    line = np.abs(np.linspace(-1, 1, side))
+    distance = np.hypot(line[:, None], line).ravel()
+    return np.searchsorted(RING_ENDS, distance)
 
 
 def _patches(images: np.ndarray, px: int, step: int) -> np.ndarray:

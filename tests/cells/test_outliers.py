@@ -1,0 +1,83 @@
+"""On drawn cells with strangers among them: what is strange, and that few strangers hide nobody."""
+
+import numpy as np
+import pytest
+
+from cells.clean import LEAST_DEEP, clean
+from cells.dataset import KEPT
+from cells.drawn_cells import draw_cells
+from cells.layout import fit_layout, robust_sd, thumbnails
+from cells.outliers import rare_colours, robust_z, unusual_tint
+
+
+@pytest.fixture(scope="module")
+def cells():
+    return draw_cells(np.random.default_rng(2).integers(8, size=400), 48, np.random.default_rng(2))
+
+
+@pytest.fixture(scope="module")
+def strangers(cells):
+    """A negative, grey noise, a plain picture, a checkerboard of two of a cell's colours."""
+    rng = np.random.default_rng(8)
+    board = np.indices((48, 48)).sum(axis=0) // 6 % 2
+    return np.stack(
+        [
+            255 - cells[7],
+            rng.integers(0, 256, (48, 48, 1), dtype=np.uint8).repeat(3, axis=2),
+            np.full((48, 48, 3), (40, 160, 90), np.uint8),
+            np.array([cells[0, 24, 24], cells[0, 2, 2]])[board],
+        ]
+    )
+
+
+def test_without_deep_single_strangers_stay(cells, strangers):
+    found = clean(np.concatenate([cells, strangers]), np.zeros(404, int))
+    assert (found.dropped == KEPT).all()
+    assert not found.doubt.any()
+
+
+def test_too_few_pictures_teach_nothing(cells):
+    steps = []
+    found = clean(cells[: LEAST_DEEP - 1], np.zeros(99, int), deep=True, report=steps.append)
+    assert (found.dropped == KEPT).all()
+    assert steps == ["too few pictures to learn what cells look like (fewer than 100)"]
+
+
+def test_robust_z_by_hand():
+    values = np.concatenate([np.arange(101), [1000]]).astype(float)
+    trusted = values < 1000
+    # The median 50; 84.13 lies 34.13 above it, 97.72 lies 47.72 / 2 above it: the larger counts.
+    assert robust_z(values, trusted)[-1] == pytest.approx(950 / 34.13, rel=1e-3)
+    assert robust_z(np.r_[np.zeros(95), 10 * np.ones(5)], np.ones(100, bool))[-1] == 2
+
+
+def test_a_colour_is_rare_when_hardly_any_picture_has_it():
+    images = np.full((300, 48, 48, 3), (200, 180, 190), np.uint8)
+    images[5, :24] = (0, 255, 0)
+    share = np.exp(rare_colours(images, np.ones(300, bool))) - 0.01
+    assert share[5] == pytest.approx(0.5, abs=0.01)
+    assert share[6] == pytest.approx(0, abs=1e-6)
+
+
+def test_a_tint_is_unusual_by_its_distance():
+    images = np.full((50, 32, 32, 3), 128, np.uint8)
+    images[:, :, :, 0] += np.arange(50, dtype=np.uint8)[:, None, None] % 5
+    images[7] = (30, 200, 60)
+    tint = unusual_tint(images, np.ones(50, bool))
+    assert tint.argmax() == 7
+    assert tint[7] > np.sort(tint)[-2] + 2
+
+
+def test_the_layout_is_the_same_for_every_orientation(cells):
+    thumbs = thumbnails(cells)
+    layout = fit_layout(thumbs, np.ones(len(cells), bool))
+    np.testing.assert_allclose(layout.mean, layout.mean[::-1], atol=1e-3)
+    np.testing.assert_allclose(layout.mean, np.rot90(layout.mean), atol=1e-3)
+    plain = (layout.points(thumbs) ** 2).sum(axis=1)
+    turned = (layout.points(np.rot90(thumbs, axes=(1, 2))) ** 2).sum(axis=1)
+    assert np.corrcoef(plain, turned)[0, 1] > 0.97
+
+
+def test_robust_sd_is_half_the_middle_68_percent():
+    assert robust_sd(np.arange(101.0)) == pytest.approx(34)
+    assert robust_sd(np.r_[np.arange(101.0), 1e9, 1e9]) == pytest.approx(34.7, abs=1)
