@@ -59,11 +59,19 @@ def replicas() -> list[str]:
     return [device.name for device in tf.config.list_logical_devices("GPU")]
 
 
-def out_of_memory(error: Exception) -> bool:
-    """Whether a training step failed for want of memory, on whatever backend."""
-    if isinstance(error, MemoryError | tf.errors.ResourceExhaustedError):
-        return True
-    return "RESOURCE_EXHAUSTED" in str(error)  # JAX's and XLA's own classes differ by version
+def out_of_memory(error: BaseException | None) -> bool:
+    """Whether a training step failed for want of memory, on whatever backend.
+
+    What came before the error counts too: under JAX, Keras puts numbers back after a failed step
+    that the step had given away, and fails once more.
+    """
+    while error is not None:
+        if isinstance(error, MemoryError | tf.errors.ResourceExhaustedError):
+            return True
+        if "RESOURCE_EXHAUSTED" in str(error):  # JAX's and XLA's own classes differ by version
+            return True
+        error = error.__context__
+    return False
 
 
 def multiply_adds(network: keras.Model) -> int:

@@ -52,6 +52,16 @@ def test_a_cpu_computes_in_float32(monkeypatch):
     assert devices.gpus() == []
 
 
+def test_want_of_memory_is_known_by_class_by_text_and_behind_a_later_error():
+    plain = ValueError("another shape")
+    assert not devices.out_of_memory(plain)
+    assert devices.out_of_memory(MemoryError())
+    assert devices.out_of_memory(tf.errors.ResourceExhaustedError(None, None, "OOM"))
+    assert devices.out_of_memory(RuntimeError("RESOURCE_EXHAUSTED: Out of memory"))
+    plain.__context__ = RuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+    assert devices.out_of_memory(plain)
+
+
 @pytest.fixture(scope="module")
 def network() -> keras.Model:
     images = keras.Input((8, 8, 3))

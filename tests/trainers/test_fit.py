@@ -396,6 +396,8 @@ class Small(layers.Layer):
 
     def call(self, x, training=False):
         if training and x.shape[0] is not None and x.shape[0] > self.room:
+            if keras.backend.backend() == "jax":
+                raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate")
             raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor")
         return x
 
