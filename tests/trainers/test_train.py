@@ -235,7 +235,7 @@ def test_augmented_once_only_the_training_rows_are(tmp_path):
     np.testing.assert_array_equal(made.labels, np.eye(3)[online.labels[numbers]])
     for part in ("inner_clean", "inner_shifted", "inner_labels"):
         np.testing.assert_array_equal(getattr(made, part), getattr(online, part))
-    assert lines == ["augmenting once: 90 of 90 images"]
+    assert lines[-1] == "augmenting once: 90 of 90 images"  # a slow machine tells of parts before
     assert [path.parent for path in tmp_path.rglob("*.h5")].count(tmp_path / "work/augmented") == 1
 
 
@@ -256,7 +256,10 @@ def test_a_run_trains_from_the_images_made_once(tmp_path, told, monkeypatch):
     monkeypatch.setattr(train, "_finish", lambda *args: {})
     train_run(run, data, progress)
     assert [where[3:] for where in progress.steps] == [(step, 4) for step in (1, 2, 3, 4)]
-    assert progress.lines[:2] == [
+    whole = progress.lines.index(
+        "augmenting once: 70 of 70 images"
+    )  # a slow machine tells of parts
+    assert progress.lines[whole : whole + 2] == [
         "augmenting once: 70 of 70 images",
         f"{run.run} fold 1: 70 training images",
     ]
