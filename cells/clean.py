@@ -21,7 +21,7 @@ from cells.repeats import Repeats, find_repeats
 
 VERSION = 2  # raise it when another rule lets other rows stay: it is part of the fingerprint
 JOKE_TIMES = 36  # a cell turns up two or three times by accident, never more than three dozen times
-NO_CELL = 7.7  # sd from the nearest kind of cell: the strangest real cells reach 7.6
+NO_CELL = 7.7  # sd from the nearest kind of cell; fits differ with BLAS threads: one cell may pass
 ODD = 4.0  # sd from which a likeness to a joke counts for more; one cell in thirty
 DOUBTFUL = 0.1  # doubt from which a kept row gets a reason
 LEAST_DEEP = 100  # pictures from which it can be learnt what cells look like
