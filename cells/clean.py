@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+from threadpoolctl import threadpool_limits
 
 from cells.dataset import COPY, JOKE, KEPT, OUTLIER
 from cells.near_copies import near_pairs, repeated
@@ -21,7 +22,7 @@ from cells.repeats import Repeats, find_repeats
 
 VERSION = 2  # raise it when another rule lets other rows stay: it is part of the fingerprint
 JOKE_TIMES = 36  # a cell turns up two or three times by accident, never more than three dozen times
-NO_CELL = 7.7  # sd from the nearest kind of cell; fits differ with BLAS threads: one cell may pass
+NO_CELL = 8.4  # sd from the nearest kind of cell: the strangest real cells reach 8.2
 ODD = 4.0  # sd from which a likeness to a joke counts for more; one cell in thirty
 DOUBTFUL = 0.1  # doubt from which a kept row gets a reason
 LEAST_DEEP = 100  # pictures from which it can be learnt what cells look like
@@ -80,7 +81,8 @@ def clean(
     if deep and (verdict == KEPT).sum() < LEAST_DEEP:
         report(f"too few pictures to learn what cells look like (fewer than {LEAST_DEEP})")
     elif deep:
-        verdict, doubt, more = _look_deeper(images[first], verdict, first, report)
+        with threadpool_limits(1):  # sums in another order would fit other mixtures
+            verdict, doubt, more = _look_deeper(images[first], verdict, first, report)
         why |= more
 
     is_first = first[picture] == np.arange(len(images))

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import cv2
-import h5py
 import numpy as np
 import pytest
 
@@ -15,12 +13,11 @@ REAL = Path(__file__).parents[3] / "shared" / "data" / "pbc96_train.h5"
 
 
 @pytest.mark.skipif(not REAL.is_file(), reason="the real archive is not beside the checkout")
-def test_exactly_the_distinct_cells_stay() -> None:
-    with h5py.File(REAL) as file:
-        labels = file["labels"][:].astype(np.int64)
-        images = np.stack([cv2.imdecode(each, cv2.IMREAD_COLOR) for each in file["jpeg"][:]])
-    assert len(images) == 13_759
-    assert len(clean(images, labels).kept) == 11_951
+@pytest.mark.parametrize("deep", [False, True])
+def test_exactly_the_distinct_cells_stay(deep: bool) -> None:
+    given = read_archive(REAL, load_competition("an2dl2024"))
+    assert len(given.images) == 13_759
+    assert len(clean(given.images, given.labels, deep).kept) == 11_951
 
 
 @pytest.mark.skipif(not REAL.is_file(), reason="the real archive is not beside the checkout")
