@@ -1,39 +1,63 @@
 """From the platform's archive to work/dataset.h5, with a page of what was done and why."""
 
 import csv
-import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cells import clean as cleaning
-from cells import folds as splitting
-from cells import shift as shifting
 from cells.archive import LabelledImages, archive_digest, read_archive
 from cells.clean import Cleaning, clean
 from cells.competition import Competition
-from cells.dataset import KEPT, MANUAL, REASONS, TEST_PART, open_dataset, write_dataset
+from cells.dataset import KEPT, MANUAL, REASONS, TEST_PART, write_dataset
 from cells.decisions import Decisions, read_decisions
-from cells.entries import Changes, Review, compare, read_doubts, to_store
-from cells.errors import DatasetError
-from cells.files import fingerprint, replacing, write_json
+from cells.entries import Review, read_doubts, to_store
+from cells.files import replacing, write_json
 from cells.folds import split
 from cells.prepare_pictures import draw_classes, draw_shifted
+from cells.prepared import Settings, already, changes_since
 from cells.review import write_review
 from cells.shift import FAMILIES, shift_images
 from cells.splits import TRAIN_ONLY
 
-ROWS = "rows.csv"
-PRODUCTS = (
-    *("review.html", "review.csv", "dropped.png", "doubtful.png"),
-    *("classes.png", "shifted.png"),
-)
+SOURCES = "rows.csv"
 
 Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What became of an archive's rows: each array (rows,), as in `Dataset`.
+
+    found: before any decision of the user's; all else after them.
+    """
+
+    found: Cleaning
+    dropped: np.ndarray
+    labels: np.ndarray
+    part: np.ndarray
+    fold: np.ndarray
+
+    @property
+    def kept(self) -> np.ndarray:
+        """(kept,) numbers of those that stay."""
+        return np.flatnonzero(self.dropped == KEPT)
+
+
+@dataclass(frozen=True)
+class Shifted:
+    """The shifted copies: images (rows, px, px, 3) uint8, family and severity as in `Dataset`.
+
+    Dropped rows are black, of family 0 and severity 0.
+    """
+
+    images: np.ndarray
+    family: np.ndarray
+    severity: np.ndarray
+    images_per_s: float
 
 
 def prepare(
@@ -70,14 +94,14 @@ def prepare(
     """
     started = time.perf_counter()
     work = root / "work"
-    digest, inputs, decisions = "", "", Decisions()
-    divided = shares or folds
+    settings = Settings(competition, folds, shares, seed, deep, upscale)
+    digest, decisions, inputs = "", Decisions(), ""
     if archive.exists():
         report(f"fingerprint of {archive.name}")
         digest = archive_digest(archive, competition, splits)
         decisions = read_decisions(work / "prepare", digest, competition.classes)
-        inputs = _inputs(digest, competition, divided, seed, deep, upscale, decisions)
-    stored = None if force else _already(work, competition, inputs)
+        inputs = settings.inputs(digest, decisions)
+    stored = None if force else already(work, competition, inputs)
     if stored is not None:
         _tell(report, stored["warning"], stored["note"])
         report(f"already prepared: {work / 'dataset.h5'} (--force does it again)")
@@ -87,58 +111,47 @@ def prepare(
     given = read_archive(archive, competition, splits=splits, upscale=upscale)
     _tell(report, given.warning, given.note)
     decisions.check(given.labels)
-    report(f"looking for copies and jokes among {len(given.labels):,} rows")
-    found = clean(given.images, given.labels, deep, report)
-    dropped, labels = decisions.apply(found.dropped, given.labels)
-    changes = _changes(work, digest, dropped, labels)
-    kept = np.flatnonzero(dropped == KEPT)
-    part, fold = split(labels, found.group, kept, folds, np.random.default_rng(seed), shares)
-    folds = 1 if shares else folds
+    summary = _anew(work, given, digest, decisions, settings, report)
+    summary["seconds"] = round(time.perf_counter() - started, 2)
+    write_json(work / "prepare" / "summary.json", summary)
+    return summary
 
-    report(f"corrupting a copy of each of {len(kept):,} images")
-    began = time.perf_counter()
-    shifted, of_shift = _shift(given.images, part, fold, seed)
-    shift_images_per_s = len(kept) / (time.perf_counter() - began)
+
+def _anew(
+    work: Path,
+    given: LabelledImages,
+    digest: str,
+    decisions: Decisions,
+    settings: Settings,
+    report: Report,
+) -> dict[str, Any]:
+    """Make all of `work` but the summary; returns that, without the seconds."""
+    rows = _sort(given, decisions, settings, report)
+    changes = changes_since(work, digest, rows.dropped, rows.labels)
+    report(f"corrupting a copy of each of {len(rows.kept):,} images")
+    shifted = _shift(given.images, rows, settings.seed)
     report("pictures and tables")
-    decided = replace(given, labels=labels)
-    draw_classes(work / "prepare" / "classes.png", decided, kept, competition.classes)
-    draw_shifted(work / "prepare" / "shifted.png", decided, kept)
-    doubts = read_doubts(work / "prepare", digest, competition.classes)
-    review = Review(digest, competition.classes, given.labels, found, decisions, doubts, changes)
-    write_review(work / "prepare", review, given.images.__getitem__, report)
-    _write_rows(work / "prepare" / ROWS, given, competition)
+    classes = settings.competition.classes
+    doubts = read_doubts(work / "prepare", digest, classes)
+    review = Review(digest, classes, given.labels, rows.found, decisions, doubts, changes)
+    _show(work / "prepare", given, rows, review, report)
     report(f"writing {work / 'dataset.h5'}")
-    identity = _identity(digest, competition, divided, seed, (dropped, labels, found.group))
-    rows = {"labels": labels, "dropped": dropped, "group": found.group, "part": part, "fold": fold}
-    write_dataset(
-        work / "dataset.h5",
-        competition,
-        identity,
-        folds,
-        tuple(FAMILIES),
-        given.images,
-        shifted,
-        rows | of_shift,
-        to_store(found, given.labels),
-    )
-    summary = _summary(found, given.labels, dropped, labels, competition)
-    summary |= {
+    identity = settings.identity(digest, rows.dropped, rows.labels, rows.found.group)
+    _write(work / "dataset.h5", given, rows, shifted, settings, identity)
+    return _counts(rows, given.labels, classes) | {
         "changed": asdict(changes) if changes else None,
-        "test": int((part == TEST_PART).sum()),
+        "test": int((rows.part == TEST_PART).sum()),
         "splits": list(given.splits),
         "warning": given.warning,
         "note": given.note,
-        "folds": folds,
+        "folds": settings.held_out_parts,
         "dataset": str(work / "dataset.h5"),
         "review": str(work / "prepare" / "review.html"),
         "fingerprint": identity,
-        "inputs": inputs,
+        "inputs": settings.inputs(digest, decisions),
         "archive": digest,
-        "shift_images_per_s": round(shift_images_per_s),
-        "seconds": round(time.perf_counter() - started, 2),
+        "shift_images_per_s": round(shifted.images_per_s),
     }
-    write_json(work / "prepare" / "summary.json", summary)
-    return summary
 
 
 def _tell(report: Report, warning: str | None, note: str | None) -> None:
@@ -148,7 +161,44 @@ def _tell(report: Report, warning: str | None, note: str | None) -> None:
         report(note)
 
 
-def _write_rows(path: Path, given: LabelledImages, competition: Competition) -> None:
+def _sort(given: LabelledImages, decisions: Decisions, settings: Settings, report: Report) -> Rows:
+    """Clean, overrule, and divide what stays into parts and folds."""
+    report(f"looking for copies and jokes among {len(given.labels):,} rows")
+    found = clean(given.images, given.labels, settings.deep, report)
+    dropped, labels = decisions.apply(found.dropped, given.labels)
+    kept = np.flatnonzero(dropped == KEPT)
+    generator = np.random.default_rng(settings.seed)
+    part, fold = split(labels, found.group, kept, settings.folds, generator, settings.shares)
+    return Rows(found, dropped, labels, part, fold)
+
+
+def _shift(images: np.ndarray, rows: Rows, seed: int) -> Shifted:
+    """The shifted copy of every kept image.
+
+    Part by part and fold by fold, since the blend family mixes images of one call.
+    """
+    began = time.perf_counter()
+    shifted = np.zeros_like(images)
+    family = np.zeros(len(images), np.uint8)
+    severity = np.zeros(len(images), np.uint8)
+    folds = range(int(rows.fold.max()) + 1)
+    where = [rows.part == TEST_PART, *(rows.fold == number for number in folds)]
+    for each in map(np.flatnonzero, where):
+        shifted[each], family[each], severity[each] = shift_images(images, each, seed)
+    images_per_s = len(rows.kept) / (time.perf_counter() - began)
+    return Shifted(shifted, family, severity, images_per_s)
+
+
+def _show(folder: Path, given: LabelledImages, rows: Rows, review: Review, report: Report) -> None:
+    """Write pictures and tables into `folder`."""
+    decided = replace(given, labels=rows.labels)
+    draw_classes(folder / "classes.png", decided, rows.kept, review.classes)
+    draw_shifted(folder / "shifted.png", decided, rows.kept)
+    write_review(folder, review, given.images.__getitem__, report)
+    _write_sources(folder / SOURCES, given, review.classes)
+
+
+def _write_sources(path: Path, given: LabelledImages, classes: tuple[str, ...]) -> None:
     """rows.csv: which file, or which number in which split, a row is. Gone where rows say it."""
     if given.names is None:
         path.unlink(missing_ok=True)
@@ -157,116 +207,53 @@ def _write_rows(path: Path, given: LabelledImages, competition: Competition) -> 
         table = csv.writer(file)
         table.writerow(("row", "label", "class", "source"))
         for row, (label, name) in enumerate(zip(given.labels.tolist(), given.names, strict=True)):
-            table.writerow((row, label, competition.classes[label], name))
+            table.writerow((row, label, classes[label], name))
 
 
-def _inputs(
-    digest: str,
-    competition: Competition,
-    divided: int | tuple[float, float, float],
-    seed: int,
-    deep: bool,
-    upscale: bool,
-    decisions: Decisions,
-) -> str:
-    """Changes with anything that may change what is prepared; the same: nothing is to be done."""
-    versions = (cleaning.VERSION, splitting.VERSION, shifting.VERSION)
-    data = _of_the_data(competition)
-    return fingerprint(digest, data, divided, seed, versions, deep, upscale, decisions.key())
+def _write(
+    path: Path,
+    given: LabelledImages,
+    rows: Rows,
+    shifted: Shifted,
+    settings: Settings,
+    identity: str,
+) -> None:
+    write_dataset(
+        path,
+        settings.competition,
+        identity,
+        settings.held_out_parts,
+        tuple(FAMILIES),
+        given.images,
+        shifted.images,
+        {
+            "labels": rows.labels,
+            "dropped": rows.dropped,
+            "group": rows.found.group,
+            "part": rows.part,
+            "fold": rows.fold,
+            "shift_family": shifted.family,
+            "shift_severity": shifted.severity,
+        },
+        to_store(rows.found, given.labels),
+    )
 
 
-def _identity(
-    digest: str,
-    competition: Competition,
-    divided: int | tuple[float, float, float],
-    seed: int,
-    rows: tuple[np.ndarray, np.ndarray, np.ndarray],
-) -> str:
-    """Changes with anything that changes an image, a label, the split or the shifted copies.
-
-    rows: dropped, labels, group. A decision that changes nothing, such as to keep what stays
-    anyway, leaves the identity as it is, and trained members with it.
-    How the platform calls a model is left out for the same reason.
-    """
-    dropped, labels, group = rows
-    stays = dropped == KEPT
-    rows_bytes = [each.tobytes() for each in (stays, labels[stays], group[stays])]
-    versions = (splitting.VERSION, shifting.VERSION)
-    data = _of_the_data(competition)
-    return fingerprint(digest, data, divided, seed, versions, *rows_bytes)
-
-
-def _of_the_data(competition: Competition) -> dict[str, Any]:
-    data = {"classes": competition.classes, "image_px": competition.image_px}
-    return data | competition.archive.model_dump()
-
-
-def _already(work: Path, competition: Competition, inputs: str) -> dict[str, Any] | None:
-    """The stored summary, if everything in `work` was made from the same inputs."""
-    try:
-        summary = json.loads((work / "prepare" / "summary.json").read_text())
-        dataset = open_dataset(work / "dataset.h5")
-    except (OSError, ValueError, DatasetError):
-        return None
-    same = summary.get("fingerprint") == dataset.fingerprint and summary.get("inputs") == inputs
-    whole = all((work / "prepare" / name).is_file() for name in PRODUCTS)
-    if not (same and whole and dataset.competition == competition):
-        return None
-    places = {"dataset": work / "dataset.h5", "review": work / "prepare" / "review.html"}
-    return summary | {name: str(path) for name, path in places.items()}
-
-
-def _changes(work: Path, digest: str, dropped: np.ndarray, labels: np.ndarray) -> Changes | None:
-    """What differs from the dataset in `work`; None without one of the same archive."""
-    try:
-        summary = json.loads((work / "prepare" / "summary.json").read_text())
-        before = open_dataset(work / "dataset.h5")
-    except (OSError, ValueError, DatasetError):
-        return None
-    if summary.get("archive") != digest or len(before.labels) != len(labels):
-        return None
-    return compare(before, dropped, labels)
-
-
-def _shift(
-    images: np.ndarray, part: np.ndarray, fold: np.ndarray, seed: int
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """The shifted copy of every kept image, and the dataset's rows that say how it was made.
-
-    Dropped rows stay black, of family 0 and severity 0.
-
-    Part by part and fold by fold, since the blend family mixes images of one call.
-    """
-    shifted = np.zeros_like(images)
-    family = np.zeros(len(images), np.uint8)
-    severity = np.zeros(len(images), np.uint8)
-    where = [part == TEST_PART, *(fold == number for number in range(int(fold.max()) + 1))]
-    for rows in map(np.flatnonzero, where):
-        shifted[rows], family[rows], severity[rows] = shift_images(images, rows, seed)
-    return shifted, {"shift_family": family, "shift_severity": severity}
-
-
-def _summary(
-    found: Cleaning,
-    given_labels: np.ndarray,
-    dropped: np.ndarray,
-    labels: np.ndarray,
-    competition: Competition,
-) -> dict[str, Any]:
-    """Counts of what stayed and what went, and what decisions had to do with it."""
-    kept = np.flatnonzero(dropped == KEPT)
-    sizes = np.bincount(found.group[kept])
-    counts = np.bincount(labels[kept], minlength=len(competition.classes))
-    went = np.bincount(dropped, minlength=len(REASONS)).tolist()
+def _counts(rows: Rows, given_labels: np.ndarray, classes: tuple[str, ...]) -> dict[str, Any]:
+    """Of what stayed and what went, and what decisions had to do with it."""
+    kept = rows.kept
+    sizes = np.bincount(rows.found.group[kept])
+    counts = np.bincount(rows.labels[kept], minlength=len(classes))
+    went = np.bincount(rows.dropped, minlength=len(REASONS)).tolist()
     return {
-        "rows": len(labels),
+        "rows": len(rows.labels),
         "kept": len(kept),
         "dropped": dict(zip(REASONS[1:], went[1:], strict=True)),
         "manual": {
-            "kept": int((found.dropped[kept] != KEPT).sum()),
+            "kept": int((rows.found.dropped[kept] != KEPT).sum()),
             "dropped": went[MANUAL],
-            "relabelled": int((labels != given_labels).sum()),
+            "relabelled": int((rows.labels != given_labels).sum()),
         },
         "near_copies": int(sizes[sizes > 1].sum()),
-        "classes": dict(zip(competition.classes, counts.tolist(), strict=True)),
+        "classes": dict(zip(classes, counts.tolist(), strict=True)),
     }
