@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bcsub.app import app
-from cells.augment import Dose, Policy
+from cells.policy import Dose, Policy
 
 ROOT = Path(__file__).parents[1]
 COMPETITION = """

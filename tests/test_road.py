@@ -18,10 +18,10 @@ from typer.testing import CliRunner
 
 import trainers.train
 from bcsub.app import app
-from cells.augment import Dose, Policy
 from cells.competition import load_competition
 from cells.dataset import open_dataset
 from cells.draw import draw_archive
+from cells.policy import Dose, Policy
 from submission.model import VIEWS, turn
 
 REAL = Path(__file__).parents[2] / "shared" / "data" / "pbc96_train.h5"

@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 import bcsub
 from bcsub import training
 from bcsub.app import app
-from cells.augment import Dose, Policy
 from cells.errors import WeightsError
 from cells.files import write_json
+from cells.policy import Dose, Policy
 from tests.trainers.conftest import write_colours
 from trainers import custom_cnn, devices
 from trainers.trial import Trial

@@ -3,8 +3,8 @@ import time
 import numpy as np
 import pytest
 
-from cells.augment import Policy
 from cells.drawn_cells import draw_cells
+from cells.policy import Policy
 from cells.shift import FAMILIES, SEVERITIES, UNSEEN, apply, corrupt, shift_images
 
 

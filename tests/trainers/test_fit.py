@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from cells.augment import Policy
 from cells.errors import RunError
+from cells.policy import Policy
 from trainers import checkpoint, devices, fit, keeper
 from trainers.fit import phases
 from trainers.keeper import TrainingData

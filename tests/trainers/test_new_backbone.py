@@ -16,8 +16,8 @@ from keras.src.applications.efficientnet_v2 import WEIGHTS_HASHES
 
 import trainers.fit
 import trainers.train
-from cells.augment import Policy
 from cells.errors import RecipeError, WeightsError
+from cells.policy import Policy
 from submission import model as runtime
 from submission.model import Network, read_member
 from tests.submission.conftest import shake

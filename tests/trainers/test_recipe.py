@@ -241,8 +241,8 @@ def read_fields(sources: list[str], fields: set[str], owners: set[str]) -> set[s
 
 
 def sources(repository: Path) -> Iterator[str]:
-    for path in [*(repository / "trainers").glob("*.py"), repository / "cells" / "augment.py"]:
-        yield path.read_text()
+    for pattern in ("trainers/*.py", "cells/augment*.py"):
+        yield from (path.read_text() for path in repository.glob(pattern))
 
 
 @pytest.mark.parametrize("model", READ_FROM, ids=lambda model: model.__name__)

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from cells.augment import Policy
+from cells.policy import Policy
 from trainers import trial
 from trainers.keeper import TrainingData
 from trainers.networks import head

@@ -20,7 +20,7 @@ tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfigur
 
 import keras, numpy as np
 from keras import layers
-from cells.augment import Policy
+from cells.policy import Policy
 from cells.errors import RunError
 from trainers import devices
 from trainers.fit import fit
