@@ -19,8 +19,8 @@ class Policy(BaseModel):
     """The augmentation of one recipe. A rate of 0 leaves a layer out.
 
     Geometry fills with black, as the platform's images are (RandAugment's and AugMix's reflects).
-    None of these is one of the two families of `cells.shift` that no policy may contain (elastic,
-    jpeg).
+    None of these is one of the two families of `cells.corruptions` that no policy may contain
+    (elastic, jpeg).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

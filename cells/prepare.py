@@ -12,6 +12,7 @@ import numpy as np
 from cells.archive import LabelledImages, archive_digest, read_archive
 from cells.clean import Cleaning, clean
 from cells.competition import Competition
+from cells.corruptions import FAMILIES
 from cells.dataset import KEPT, MANUAL, REASONS, TEST_PART, write_dataset
 from cells.decisions import Decisions, read_decisions
 from cells.entries import Review, read_doubts, to_store
@@ -20,7 +21,7 @@ from cells.folds import split
 from cells.prepare_pictures import draw_classes, draw_shifted
 from cells.prepared import Settings, already, changes_since
 from cells.review import write_review
-from cells.shift import FAMILIES, shift_images
+from cells.shift import shift_images
 from cells.splits import TRAIN_ONLY
 
 SOURCES = "rows.csv"

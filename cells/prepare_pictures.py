@@ -7,7 +7,7 @@ import numpy as np
 
 from cells.archive import LabelledImages
 from cells.contact_sheet import contact_sheet
-from cells.shift import FAMILIES, SEVERITIES, UNSEEN, apply
+from cells.corruptions import FAMILIES, SEVERITIES, UNSEEN, apply
 
 PER_SHEET = 120
 PER_CLASS = 10

@@ -7,13 +7,14 @@ import pytest
 
 from cells.archive import read_archive
 from cells.competition import Competition
+from cells.corruptions import FAMILIES, SEVERITIES
 from cells.dataset import JOKE, KEPT, MANUAL, REASONS, TEST_PART, open_dataset
 from cells.decisions import COLUMNS
 from cells.draw import draw_archive
 from cells.entries import LabelDoubts, LabelInDoubt
 from cells.errors import ArchiveError, ReviewError
 from cells.prepare import prepare
-from cells.shift import FAMILIES, SEVERITIES, shift_images
+from cells.shift import shift_images
 
 FIVE = Competition(name="five", title="", classes=tuple("abcde"), image_px=64)
 CELLS = 240
