@@ -1,4 +1,3 @@
-import os
 from dataclasses import replace
 
 import pytest
@@ -9,13 +8,6 @@ from trainers import bench, convnext_small
 from trainers.recipe import overridden
 
 SHAPE = {"depths": [1, 1, 1, 1], "projection_dims": [4, 6, 8, 10]}
-
-
-def test_each_table_has_a_process_of_its_own_with_the_memory_it_asks_for(monkeypatch):
-    monkeypatch.setenv(bench.KEEP, "as it was")
-    assert bench.alone(True, os.getenv, bench.KEEP) == "true"
-    assert bench.alone(False, os.getenv, bench.KEEP) == "false"
-    assert bench.alone(False, os.getpid) != os.getpid()
 
 
 def test_a_rate_is_the_median_after_a_call_to_warm_up(monkeypatch):
