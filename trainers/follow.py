@@ -6,6 +6,7 @@ doubles no epoch. Epochs count over both phases, from 1, as in curves.png.
 """
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
@@ -27,7 +28,7 @@ class Handed:
     scores: bool = False
 
 
-class Log(keras.callbacks.Callback):
+class Log(keras.callbacks.Callback, ABC):
     """Follows one fold of a run; `say` gets a line when that fails, which ends no training.
 
     What it has got stands in logs/KIND.json of the run's folder.
@@ -122,24 +123,24 @@ class Log(keras.callbacks.Callback):
     def check() -> None:
         """Import what it needs. Raises ImportError."""
 
+    @abstractmethod
     def open(self) -> None:
         """Open what is logged to, anew or where `handed.id` says."""
-        raise NotImplementedError
 
+    @abstractmethod
     def epoch(self, epoch: int, row: dict[str, Any]) -> None:
         """Hand over a row of the history."""
-        raise NotImplementedError
 
     def settle(self, row: dict[str, Any]) -> None:
         """Return when all up to `row` has arrived. Raises when it has not."""
 
+    @abstractmethod
     def scores(self, scores: dict[str, float]) -> None:
         """Hand over the scores on the held-out fold."""
-        raise NotImplementedError
 
+    @abstractmethod
     def close(self, whole: bool) -> None:
         """Close what is logged to; whole: the run is finished."""
-        raise NotImplementedError
 
 
 def _in_short(error: Exception) -> str:
