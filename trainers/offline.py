@@ -4,9 +4,10 @@ The rows that are augmented are the training rows of one fold and one seed; held
 test rows are never here.
 """
 
+import math
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import h5py
@@ -52,13 +53,16 @@ def offline_images(
         recipe.oversample,
         seed,
     )
-    path = folder / f"{key}.h5"
+    path, shape = folder / f"{key}.h5", (count, *images.shape[1:])
     if path.is_file():
         say(f"{path}: {count:,} images made before")
     else:
         _check_disk(path, count * (images[0].nbytes + 4 * classes))
-        _write(path, images, labels, classes, count, recipe, seed, say)
-    return _read(path, (count, *images.shape[1:]))
+        given, batch = _in_batches(images, labels, classes, recipe.oversample, seed)
+        given = given.take(math.ceil(count / batch))
+        changed = augmented_in_order(given, recipe.policy, images.shape[1], batch, seed)
+        _write(path, changed, shape, classes, say)
+    return _read(path, shape)
 
 
 def _check_disk(path: Path, needed: int) -> None:
@@ -71,46 +75,44 @@ def _check_disk(path: Path, needed: int) -> None:
         )
 
 
-def _write(
-    path: Path,
-    images: np.ndarray,
-    labels: np.ndarray,
-    classes: int,
-    count: int,
-    recipe: Recipe,
-    seed: int,
-    say: Callable[[str], None],
-) -> None:
+def _in_batches(
+    images: np.ndarray, labels: np.ndarray, classes: int, oversample: float, seed: int
+) -> tuple[tf.data.Dataset, int]:
+    """Images and labels (batch, classes) epoch by epoch without end, and how large a batch is."""
     with tf.device("CPU"):
         all_images, all_labels = tf.constant(images), tf.constant(labels)
         seed_number = tf.constant(seed, tf.int64)
     batch = min(BATCH, len(labels))
 
     def order(epoch: tf.Tensor) -> tf.data.Dataset:
-        rows = epoch_order(labels, classes, recipe.oversample, tf.stack([seed_number, epoch]))
+        rows = epoch_order(labels, classes, oversample, tf.stack([seed_number, epoch]))
         return tf.data.Dataset.from_tensor_slices(rows)
 
-    batches = (
-        tf.data.Dataset.counter()
-        .flat_map(order)
-        .batch(batch, drop_remainder=True)
-        .map(
-            lambda row: (
-                tf.gather(all_images, row),
-                tf.one_hot(tf.gather(all_labels, row), classes),
-            )
+    batches = tf.data.Dataset.counter().flat_map(order).batch(batch, drop_remainder=True)
+    return batches.map(
+        lambda rows: (
+            tf.gather(all_images, rows),
+            tf.one_hot(tf.gather(all_labels, rows), classes),
         )
-        .take(-(-count // batch))
-    )
-    shape = images.shape[1:]
-    done, told = 0, time.perf_counter()
+    ), batch
+
+
+def _write(
+    path: Path,
+    changed: Iterator[tuple[np.ndarray, np.ndarray]],
+    shape: tuple[int, ...],
+    classes: int,
+    say: Callable[[str], None],
+) -> None:
+    """Write the first images of `changed` batches, as many as `shape` says."""
+    count, done, told = shape[0], 0, time.perf_counter()
     with replacing_h5(path) as file:
         # contiguous, so that it can be mapped
-        made = file.create_dataset("images", (count, *shape), np.uint8)
+        made = file.create_dataset("images", shape, np.uint8)
         shares = file.create_dataset("labels", (count, classes), np.float32)
-        for changed, mixed in augmented_in_order(batches, recipe.policy, shape[0], batch, seed):
-            upto = min(count, done + batch)
-            made[done:upto], shares[done:upto] = changed[: upto - done], mixed[: upto - done]
+        for images, labels in changed:
+            upto = min(count, done + len(images))
+            made[done:upto], shares[done:upto] = images[: upto - done], labels[: upto - done]
             done = upto
             if time.perf_counter() - told > 2 or done == count:
                 told = time.perf_counter()
