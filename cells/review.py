@@ -9,12 +9,10 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
 
 import cv2
-import jinja2
 import numpy as np
 
 from cells.dataset import KEPT, REASONS, Dataset
@@ -32,6 +30,7 @@ from cells.entries import (
 )
 from cells.errors import DatasetError
 from cells.files import replacing, write_text
+from cells.pages import page_template
 from cells.prepare_pictures import draw_sheets
 
 PICTURES_MB = 12  # of pictures on one page, so that any browser opens it
@@ -203,11 +202,7 @@ def _page(review: Review, shown: list[Card], images: Images) -> str:
     for row, decision in review.decisions.by_row.items():
         stays[row] = decision.stays
     found = Counter(REASONS[code] for code in review.found.dropped if code)
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    template = environment.from_string((files("cells") / "review.html").read_text("utf-8"))
-    return template.render(
+    return page_template("cells", "review.html").render(
         archive=archive_name(review.archive),
         classes=review.classes,
         rows=len(stays),

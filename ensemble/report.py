@@ -1,16 +1,15 @@
 """runs/ensemble/report.html: one page that needs no other file."""
 
 import base64
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 from sklearn.metrics import confusion_matrix
 
 from cells.dataset import Dataset
 from cells.files import write_text
+from cells.pages import page_template
 from ensemble.choose import Candidate
 from ensemble.members import Aligned
 from ensemble.pictures import confusion_picture, family_picture
@@ -27,7 +26,7 @@ def write_report(
         )
         for kind, probs in (("shifted", shipped.shifted), ("clean", shipped.clean))
     }
-    page = _template().render(
+    page = page_template("ensemble", "report.html").render(
         result=result,
         competition=dataset.competition.title,
         families=_data_uri(
@@ -41,13 +40,6 @@ def write_report(
         confusion=_data_uri(confusion_picture(counts, dataset.classes)),
     )
     write_text(path, page)
-
-
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.from_string((files("ensemble") / "report.html").read_text())
 
 
 def _data_uri(png: bytes) -> str:
