@@ -10,6 +10,8 @@ import pytest
 
 from cells.competition import Competition
 from cells.dataset import Dataset, open_dataset, write_dataset
+from cells.policy import Dose, Policy
+from trainers.recipe import Phase, Recipe
 
 CLASSES = ("red", "green", "blue")
 ROWS = 80  # 0-71 train, in folds 0 to 2 by turns of three; 72-79 test
@@ -77,6 +79,19 @@ def write_colours(root: Path) -> Dataset:
     return open_dataset(path)
 
 
+def tiny_cnn(**fields: Any) -> Recipe:
+    """The custom CNN as small as it may be, for two epochs; `fields` of the recipe may differ."""
+    given = {
+        "widths": (4, 6),
+        "depths": (0, 1),
+        "norm_momentum": 0.99,
+        "batch": 16,
+        "inner_fraction": 0.2,
+        "whole": Phase(epochs=2, peak_lr=0.05),
+    }
+    return Recipe(name="custom-cnn", **given | fields)
+
+
 @pytest.fixture(scope="session")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return write_colours(tmp_path_factory.mktemp("dataset"))
@@ -89,22 +104,11 @@ def finished(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Simp
     .run, .dataset, .between (files that lay there after the interruption), .tolds (two), .done
     (what train_run returned).
     """
-    from cells.policy import Dose, Policy
-    from trainers.recipe import Phase, Recipe
     from trainers.runs import Run
     from trainers.train import train_run
 
-    recipe = Recipe(
-        name="custom-cnn",
-        widths=(4, 6),
-        depths=(0, 1),
-        norm_momentum=0.99,
-        batch=16,
-        inner_fraction=0.2,
-        ema_momentum=0.5,
-        whole=Phase(epochs=2, peak_lr=0.05),
-        policy=Policy(flip=0.5, mixup=Dose(rate=0.5, strength=1)),
-    )
+    policy = Policy(flip=0.5, mixup=Dose(rate=0.5, strength=1))
+    recipe = tiny_cnn(ema_momentum=0.5, policy=policy)
     runs = tmp_path_factory.mktemp("root") / "runs"
     run = Run(runs, "custom-cnn", "demo", recipe, 7, "trial", 1, dataset.fingerprint)
     tolds = [Told(interrupt_after=1), Told()]

@@ -8,21 +8,13 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 from cells.errors import RecipeError, RunError
+from tests.trainers.conftest import tiny_cnn
 from trainers.logs import SCALARS, chosen, following
-from trainers.recipe import Phase, Recipe
 from trainers.report import write_history
 from trainers.runs import Run
 from trainers.train import train_run
 
-RECIPE = Recipe(
-    name="custom-cnn",
-    widths=(4, 6),
-    depths=(0, 1),
-    norm_momentum=0.99,
-    batch=16,
-    inner_fraction=0.2,
-    whole=Phase(epochs=2, peak_lr=0.05),
-)
+RECIPE = tiny_cnn()
 SCORES = {"clean_accuracy": 0.75, "shifted_accuracy": 0.5, "epochs": 3, "seconds": 6.0}
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from cells.errors import DatasetError
 from cells.policy import Dose, Policy
-from tests.trainers.conftest import write_colours
+from tests.trainers.conftest import tiny_cnn, write_colours
 from trainers import train
 from trainers.recipe import Phase, Recipe
 from trainers.report import per_class
@@ -242,23 +242,13 @@ def test_augmented_once_only_the_training_rows_are(tmp_path):
 def test_a_run_trains_from_the_images_made_once(tmp_path, told, monkeypatch):
     """An epoch is as long as the file, and the next run with the same rows makes none."""
     data, progress = write_colours(tmp_path), told()
-    recipe = Recipe(
-        name="custom-cnn",
-        widths=(4,),
-        depths=(0,),
-        norm_momentum=0.9,
-        batch=16,
-        inner_fraction=0.2,
-        offline_images=70,
-        whole=Phase(epochs=1, peak_lr=0.01),
-    )
+    recipe = tiny_cnn(offline_images=70, whole=Phase(epochs=1, peak_lr=0.01))
     run = Run(tmp_path / "runs", "custom-cnn", "demo", recipe, 7, "", 1, data.fingerprint)
     monkeypatch.setattr(train, "_finish", lambda *args: {})
     train_run(run, data, progress)
     assert [where[3:] for where in progress.steps] == [(step, 4) for step in (1, 2, 3, 4)]
-    whole = progress.lines.index(
-        "augmenting once: 70 of 70 images"
-    )  # a slow machine tells of parts
+    # a slow machine tells of parts before
+    whole = progress.lines.index("augmenting once: 70 of 70 images")
     assert progress.lines[whole : whole + 2] == [
         "augmenting once: 70 of 70 images",
         f"{run.run} fold 1: 70 training images",
@@ -272,16 +262,7 @@ def test_an_oversampled_epoch_is_longer(dataset, told, tmp_path, monkeypatch):
     for label, keep in ((0, 16), (1, 7), (2, 4)):
         part[rows[dataset.labels[rows] == label][keep:]] = 1
     few = replace(dataset, part=part)
-    recipe = Recipe(
-        name="custom-cnn",
-        widths=(4,),
-        depths=(0,),
-        norm_momentum=0.9,
-        batch=16,
-        inner_fraction=0.2,
-        oversample=1,
-        whole=Phase(epochs=1, peak_lr=0.01),
-    )
+    recipe = tiny_cnn(oversample=1, whole=Phase(epochs=1, peak_lr=0.01))
     counts = np.bincount(training_data(few, 1, recipe, 7).labels)
     assert len(set(counts)) == 3
     run, progress = Run(tmp_path, "custom-cnn", "demo", recipe, 7, "", 1, "data-one"), told()
