@@ -58,30 +58,33 @@ def pipeline(names: list[str], preset: str, steps: int) -> Table:
 
 def memory(steps: int) -> Table:
     """What it costs a training on a CPU to give freed memory back to the kernel."""
-    table = Table(title="The custom CNN's training steps, preset cpu: images/s")
-    table.add_column("freed memory")
-    table.add_column("images/s", justify="right")
-    table.add_column("", justify="right")
     ways = {
         "given back at once, as after from_generator": (False, True),
         "glibc's default": (False, False),
         "kept by TensorFlow's allocator, as bcsub trains": (True, False),
     }
-    rates = [alone(keep, cnn_rate, steps, generator) for keep, generator in ways.values()]
-    for way, found in zip(ways, rates, strict=True):
-        table.add_row(way, f"{found:.0f}", f"{found / rates[0]:.1f}x")
-    return table
+    rates = {
+        way: alone(keep, cnn_rate, steps, generator) for way, (keep, generator) in ways.items()
+    }
+    return _cnn_table("freed memory", rates)
 
 
 def compiled(steps: int) -> Table:
     """What XLA brings a training here."""
+    ways = {"operation by operation": False, "compiled by XLA": True}
+    rates = {way: alone(True, cnn_rate, steps, False, xla) for way, xla in ways.items()}
+    return _cnn_table("steps", rates)
+
+
+def _cnn_table(what: str, rates: dict[str, float]) -> Table:
+    """A row for every rate, in images a second, each also as a multiple of the first."""
     table = Table(title="The custom CNN's training steps, preset cpu: images/s")
-    table.add_column("steps")
+    table.add_column(what)
     table.add_column("images/s", justify="right")
     table.add_column("", justify="right")
-    rates = [alone(True, cnn_rate, steps, False, xla) for xla in (False, True)]
-    for way, found in zip(("operation by operation", "compiled by XLA"), rates, strict=True):
-        table.add_row(way, f"{found:.0f}", f"{found / rates[0]:.1f}x")
+    first = next(iter(rates.values()))
+    for way, found in rates.items():
+        table.add_row(way, f"{found:.0f}", f"{found / first:.1f}x")
     return table
 
 
