@@ -8,10 +8,16 @@ from rich.table import Table
 
 
 def show_plan(console: Console, result: dict[str, Any]) -> None:
-    """The table over all folds, then a line for each run."""
-    table = Table(title="What would run, in this order", box=None, header_style="dim")
+    """The table over all folds, in 80 columns, then a line for each run."""
+    table = Table(
+        title="What would run, in this order",
+        box=None,
+        header_style="dim",
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+    )
     table.add_column("run", overflow="fold")
-    for title in ("fold", "state", "images", "batch", "steps", "epochs", "min"):
+    for title in ("fold", "state", "images", "batch", "steps", "epochs", "min", "GB"):
         table.add_column(title, justify="left" if title == "state" else "right", no_wrap=True)
     for row in result["runs"]:
         table.add_row(
@@ -22,7 +28,8 @@ def show_plan(console: Console, result: dict[str, Any]) -> None:
             str(row["batch"]),
             str(row["steps"]),
             " + ".join(map(str, row["epochs"].values())),
-            "" if row["minutes"] is None else f"{row['minutes']:.0f}",
+            _minutes(row["minutes"]),
+            "" if row["memory_mb"] is None else f"{row['memory_mb'] / 1024:.1f}",
         )
     console.print(table)
     for line in dict.fromkeys(_how(row) for row in result["runs"]):
@@ -33,8 +40,14 @@ def show_plan(console: Console, result: dict[str, Any]) -> None:
 
 def _state(row: dict[str, Any]) -> str:
     if row["state"] == "begun":
-        return f"goes on at epoch {row['next_epoch']}"
+        return f"from epoch {row['next_epoch']}"
     return "finished before" if row["state"] == "finished" else row["state"]
+
+
+def _minutes(minutes: float | None) -> str:
+    if minutes is None:
+        return ""
+    return "< 1" if minutes < 1 else f"{minutes:.0f}"
 
 
 def _how(row: dict[str, Any]) -> str:

@@ -75,8 +75,9 @@ class Trial:
 
 def in_words(found: Trial) -> str:
     """Length, speed and memory of a run, in a line."""
+    length = "under 1" if found.seconds < 60 else f"about {found.seconds / 60:.0f}"
     return (
-        f"about {found.seconds / 60:.0f} min at {found.images_per_s:.0f} images/s, "
+        f"{length} min at {found.images_per_s:.0f} images/s, "
         f"{found.peak_mb / 1024:.1f} GB of {found.free_mb / 1024:.1f} GB memory"
     )
 

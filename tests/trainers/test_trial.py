@@ -9,7 +9,7 @@ from trainers.keeper import TrainingData
 from trainers.networks import head
 from trainers.recipe import Phase, Recipe
 from trainers.runs import Run
-from trainers.trial import Trial, advice, measured
+from trainers.trial import Trial, advice, in_words, measured
 
 RECIPE = Recipe(
     name="toy",
@@ -41,6 +41,16 @@ def test_the_length_of_a_run_by_hand():
 
 def changed(**fields) -> Trial:
     return Trial(**{**FOUND.__dict__, **fields})
+
+
+@pytest.mark.parametrize(
+    ("start_s", "length"), [(5.0, "under 1 min"), (29.0, "about 1 min"), (569.0, "about 10 min")]
+)
+def test_the_length_in_words(start_s, length):
+    """Of 36, 60 and 600 s."""
+    assert in_words(changed(start_s=start_s)) == (
+        f"{length} at 20 images/s, 1.0 GB of 7.8 GB memory"
+    )
 
 
 @pytest.mark.parametrize(
