@@ -60,7 +60,7 @@ def resolve(name: str, given: Path | None) -> Path:
     except Exception as error:
         raise WeightsError(
             f"{name}: ImageNet weights are not on this machine and could not be downloaded "
-            f"({type(error).__name__}). Put Keras's {stock.file} into {path.parent}, or pass "
+            f"({_first_line(error)}). Put Keras's {stock.file} into {path.parent}, or pass "
             "--weights FILE, or train from scratch with --set weights=none."
         ) from None
     if not path.is_file():

@@ -50,8 +50,9 @@ def build_network(
 def check_recipe(recipe: Recipe, image_px: int, classes: int) -> None:
     """Build the member's network once and throw it away, so that a fault shows before hours do.
 
-    Raises RecipeError for a field that the network cannot use, and for other widths or depths than
-    those of the pretrained weights that the recipe asks for.
+    Raises RecipeError for a field that the network cannot use, for no stages where the trainer
+    builds its own, and for other widths or depths than those of the pretrained weights that the
+    recipe asks for.
     """
     module = member(recipe.name)
     own = module.RECIPE
@@ -60,6 +61,10 @@ def check_recipe(recipe: Recipe, image_px: int, classes: int) -> None:
             f"{recipe.name}: pretrained weights: expected widths {own.widths} and depths "
             f"{own.depths}, got {recipe.widths} and {recipe.depths}. Leave both as they are, or "
             "train from scratch with --set weights=none."
+        )
+    if own.widths and not recipe.widths:
+        raise RecipeError(
+            f"{recipe.name}: widths and depths: expected one of each per stage, got no stage."
         )
     module.build(recipe, image_px, classes)
     keras.backend.clear_session()

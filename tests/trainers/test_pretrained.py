@@ -102,10 +102,25 @@ def test_without_file_and_network_it_says_what_to_do(cache: Path, no_network: No
     with pytest.raises(WeightsError) as error:
         resolve(NAME, None)
     assert str(error.value) == (
-        f"{NAME}: ImageNet weights are not on this machine and could not be downloaded (OSError). "
-        f"Put Keras's convnext_small_notop.h5 into {cache.parent}, or pass --weights FILE, or "
-        "train from scratch with --set weights=none."
+        f"{NAME}: ImageNet weights are not on this machine and could not be downloaded "
+        f"(no route to host). Put Keras's convnext_small_notop.h5 into {cache.parent}, or pass "
+        "--weights FILE, or train from scratch with --set weights=none."
     )
+
+
+def test_why_a_download_failed_is_said_in_one_line(cache: Path, change_stock: Callable) -> None:
+    """Keras raises a bare Exception, whose text may go on for lines."""
+
+    def download(**options: Any) -> None:
+        raise Exception("URL fetch failure on https://here/w.h5: 403 -- Forbidden\nand a page")
+
+    change_stock(constructor=download)
+    with pytest.raises(WeightsError) as error:
+        resolve(NAME, None)
+    assert (
+        "could not be downloaded (URL fetch failure on https://here/w.h5: 403 -- Forbidden). Put"
+    ) in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 def test_with_a_network_keras_downloads_it(cache: Path, change_stock: Callable[..., None]) -> None:
@@ -199,5 +214,12 @@ def test_other_widths_or_depths_than_the_published_are_refused_before_anything_i
             RecipeError, match=r"convnext-small: pretrained weights: expected widths"
         ):
             check_recipe(changed, 96, 8)
+    with pytest.raises(RecipeError) as error:
+        check_recipe(
+            overridden(convnext_small.RECIPE, ["weights=none", "widths=", "depths="]), 96, 8
+        )
+    assert str(error.value) == (
+        "convnext-small: widths and depths: expected one of each per stage, got no stage."
+    )
     tiny = ["weights=none", "widths=8,16", "depths=1,1", "network_px=none"]
     check_recipe(overridden(convnext_small.RECIPE, tiny), 96, 8)
