@@ -9,7 +9,7 @@ class Dose(BaseModel):
     rate: share of the images, 0-1. strength: 0-1, what it means stands at each field of `Policy`.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     rate: float = Field(0.0, ge=0, le=1)
     strength: float = Field(0.5, ge=0, le=1)
@@ -23,7 +23,7 @@ class Policy(BaseModel):
     (elastic, jpeg).
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     flip: float = Field(1.0, ge=0, le=1)  # share of images that may be flipped, both ways
     split_rotate: Dose = Dose()  # each quadrant by a multiple of 90 degrees; no strength

@@ -3,8 +3,7 @@
 A preset is the recipe with the few fields that differ; `--set field=value` is one more.
 """
 
-import difflib
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -17,6 +16,9 @@ from pydantic import (
 
 from cells.errors import RecipeError
 from cells.policy import Dose, Policy
+from trainers.fields import value_at
+
+Size = Annotated[int, Field(ge=1)]
 
 
 class Phase(BaseModel):
@@ -34,7 +36,7 @@ class Phase(BaseModel):
     and each part begins with fresh moments of the optimiser.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     epochs: int = Field(ge=1)
     peak_lr: float = Field(gt=0)
@@ -73,15 +75,15 @@ class Phase(BaseModel):
 class Recipe(BaseModel):
     """What a trainer needs besides data. Defaults are the house's; a trainer states the rest."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     name: str
     weights: Literal["imagenet", "none"] = "none"
     mask: bool = False  # all but the cell takes the ground's colour, inside the network
     network_px: int | None = Field(None, ge=16, le=1024)  # resized inside the network; None: not
-    widths: tuple[int, ...] = ()  # channels per stage, where the trainer builds its own stages
-    depths: tuple[int, ...] = ()  # blocks per stage
-    head_units: tuple[int, ...] = ()  # hidden dense layers between pooling and logits
+    widths: tuple[Size, ...] = ()  # channels per stage, where the trainer builds its own stages
+    depths: tuple[Annotated[int, Field(ge=0)], ...] = ()  # blocks per stage
+    head_units: tuple[Size, ...] = ()  # hidden dense layers between pooling and logits
     dropout: float = Field(0.0, ge=0, lt=1)
     drop_path: float = Field(0.0, ge=0, lt=1)  # stochastic depth of the last block
     layer_scale: float | None = Field(None, gt=0)  # ConvNeXt's, its first value
@@ -161,7 +163,8 @@ def overridden(recipe: Recipe, settings: list[str]) -> Recipe:
     """The recipe with `field=value` settings; a dot reaches inside ("policy.hue.rate=.3").
 
     Commas separate the numbers of a tuple; none empties a field that may be empty.
-    Raises RecipeError for an unknown field, naming the nearest, or a value of the wrong type.
+    Raises RecipeError for an unknown field, naming the nearest, for the member's name, which is no
+    setting, or a value of the wrong type.
     """
     together: dict[str, Any] = {}
     for setting in settings:
@@ -169,12 +172,28 @@ def overridden(recipe: Recipe, settings: list[str]) -> Recipe:
         if not equals:
             raise RecipeError(f"--set: expected field=value, got {setting!r}.")
         changes: Any = value
-        if isinstance(_at(recipe, path), tuple):
+        if isinstance(_now(recipe, path, value), tuple):
             changes = [part for part in value.split(",") if part.strip()]
         for part in reversed(path.split(".")):
             changes = {part: changes}
         together = _deep(together, changes)
     return _merged(recipe, together)
+
+
+def _now(recipe: Recipe, path: str, value: str) -> Any:
+    """What a field is before it is set to `value`. Raises RecipeError when `path` cannot be set."""
+    if path == "name":
+        raise RecipeError(
+            "--set name: expected a field of the member, got its name. Another member is another "
+            f"command: bcsub train {value}."
+        )
+    if (path, value) == ("head", "none"):
+        return None
+    first, _, inside = path.partition(".")
+    if first == "head" and recipe.head is None:
+        meant = f"whole.{inside}" if inside in Phase.model_fields else "whole"
+        raise RecipeError(f"--set {path}: {recipe.name} has no first phase. Its phase is {meant}.")
+    return value_at(recipe.model_dump(), path, value)
 
 
 def _merged(recipe: Recipe, changes: dict[str, Any]) -> Recipe:
@@ -193,17 +212,3 @@ def _deep(base: Any, changes: Any) -> Any:
     if isinstance(base, dict) and isinstance(changes, dict):
         return {**base, **{key: _deep(base.get(key), value) for key, value in changes.items()}}
     return changes
-
-
-def _at(recipe: Recipe, path: str) -> Any:
-    """The value of a field now. Raises RecipeError when there is no such field."""
-    here: Any = recipe.model_dump()
-    for part in path.split("."):
-        if not isinstance(here, dict) or part not in here:
-            known = list(here) if isinstance(here, dict) else []
-            near = difflib.get_close_matches(part, known, 1)
-            hint = f"There are {', '.join(known)}." if known else "Nothing lies below a value."
-            hint = f"Did you mean {near[0]!r}?" if near else hint
-            raise RecipeError(f"--set {path}: no field {part!r}. {hint}")
-        here = here[part]
-    return here

@@ -156,13 +156,34 @@ def test_settings_apply_together_and_the_last_of_two_wins():
     [
         ("dropout", "--set: expected field=value, got 'dropout'."),
         ("dropuot=.1", "--set dropuot: no field 'dropuot'. Did you mean 'dropout'?"),
-        ("whole.epoch=3", "--set whole.epoch: no field 'epoch'. Did you mean 'epochs'?"),
-        ("policy.hew.rate=1", "--set policy.hew.rate: no field 'hew'. Did you mean 'hue'?"),
+        ("whole.epoch=3", "--set whole.epoch: no field 'epoch'. Did you mean 'whole.epochs'?"),
+        (
+            "policy.hew.rate=1",
+            "--set policy.hew.rate: no field 'hew'. Did you mean 'policy.hue.rate'?",
+        ),
         (
             "policy.hue.xyz=1",
             "--set policy.hue.xyz: no field 'xyz'. There are rate, strength.",
         ),
-        ("head.epochs=3", "--set head.epochs: no field 'epochs'. Nothing lies below a value."),
+        (
+            "policy.hue=.3",
+            "--set policy.hue: expected one of the fields that it holds, got '.3'. "
+            "Did you mean policy.hue.rate=.3?",
+        ),
+        (
+            "whole=none",
+            "--set whole: expected one of the fields that it holds, got 'none'. There are epochs, "
+            "peak_lr, final_lr, schedule, decay, plateau_factor, plateau_patience, warmup_epochs, "
+            "patience, trainable_fraction, trainable_layers, stages.",
+        ),
+        ("head=3", "--set head: toy has no first phase. Its phase is whole."),
+        ("head.epochs=3", "--set head.epochs: toy has no first phase. Its phase is whole.epochs."),
+        ("head.size=3", "--set head.size: toy has no first phase. Its phase is whole."),
+        (
+            "name=convnext-atto",
+            "--set name: expected a field of the member, got its name. Another member is another "
+            "command: bcsub train convnext-atto.",
+        ),
         ("batch.size=3", "--set batch.size: no field 'size'. Nothing lies below a value."),
         (
             "dropout=1.5",
@@ -174,10 +195,6 @@ def test_settings_apply_together_and_the_last_of_two_wins():
             "got 'many'.",
         ),
         ("weights=jft", "toy: weights: Input should be 'imagenet' or 'none', got 'jft'."),
-        (
-            "whole=none",
-            "toy: whole: Input should be a valid dictionary or instance of Phase, got 'none'.",
-        ),
         (
             "oversample=2",
             "toy: oversample: Input should be less than or equal to 1, got '2'.",
@@ -199,12 +216,34 @@ def test_settings_apply_together_and_the_last_of_two_wins():
             "toy: policy.hue.rate: Input should be less than or equal to 1, got '2'.",
         ),
         ("widths=8", "toy: widths and depths: expected one of each per stage, got 1 and 2."),
+        (
+            "head_units=64,0",
+            "toy: head_units.1: Input should be greater than or equal to 1, got '0'.",
+        ),
+        ("widths=8,0", "toy: widths.1: Input should be greater than or equal to 1, got '0'."),
+        ("depths=-1,1", "toy: depths.0: Input should be greater than or equal to 0, got '-1'."),
     ],
 )
 def test_a_setting_that_does_not_fit_is_one_line(setting, text):
     with pytest.raises(RecipeError) as error:
         overridden(BASE, [setting])
     assert str(error.value) == text
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan"])
+@pytest.mark.parametrize(
+    "path", ["l1", "l2", "focal_gamma", "clip_norm", "whole.peak_lr", "policy.flip", "betas.0"]
+)
+def test_a_number_is_finite(path, value):
+    setting = path.replace(".0", "") + f"={value}"
+    with pytest.raises(RecipeError) as error:
+        overridden(BASE, [setting])
+    assert str(error.value) == f"toy: {path}: Input should be a finite number, got {value!r}."
+
+
+def test_a_finite_dose_too():
+    with pytest.raises(RecipeError, match=r"policy.hue.rate: Input should be a finite number"):
+        overridden(BASE, ["policy.hue.rate=nan"])
 
 
 def test_a_recipe_does_not_change_under_the_hand():
