@@ -1,5 +1,6 @@
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -109,9 +110,12 @@ def changed(before: dict, after: dict) -> list[str]:
     ]
 
 
-def scripted(monkeypatch, losses: list[tuple[float, float]], seen: list | None = None) -> None:
-    """Let epoch after epoch score these (clean, shifted) inner losses, whatever was learnt."""
-    coming = [loss for pair in losses for loss in pair]
+def scripted(monkeypatch, losses: list[tuple[float, ...]], seen: list | None = None) -> None:
+    """Let epoch after epoch score these inner losses, whatever was learnt.
+
+    losses: of an epoch (clean, shifted), and augmented where there is that version too.
+    """
+    coming = [loss for versions in losses for loss in versions]
 
     def score(network, images, labels, batch):
         if seen is not None:
@@ -209,6 +213,53 @@ def test_early_stopping_watches_both_versions_and_restores_the_best(tmp_path, to
         expected = DATA.inner_shifted if index % 2 else DATA.inner_clean
         np.testing.assert_array_equal(images, expected)
         np.testing.assert_array_equal(labels, DATA.inner_labels)
+
+
+def test_the_version_by_rand_augment_is_scored_and_steers_like_the_others(
+    tmp_path, told, monkeypatch
+):
+    # clean and shifted alone are best in epoch 4, and would go on; with augmented in epoch 2
+    seen: list = []
+    epochs = [(0.9, 0.9, 0.9), (0.8, 0.8, 0.5), (0.7, 0.7, 0.8), (0.6, 0.6, 1.2), (0, 0, 0)]
+    scripted(monkeypatch, epochs, seen)
+    data = replace(DATA, inner_augmented=255 - DATA.inner_clean)
+    patient = recipe(whole=Phase(epochs=9, peak_lr=0.01, patience=2))
+    network = bare_network(patient)
+    after: list = []
+    progress = told()
+    progress.epoch = lambda row: after.append(network.get_weights())
+    history = trained(network, patient, tmp_path, progress, data)
+    assert [row["inner_augmented_loss"] for row in history] == [0.9, 0.5, 0.8, 1.2]
+    assert [row["inner_augmented_accuracy"] for row in history] == [0.5] * 4
+    for found, best, last in zip(network.get_weights(), after[1], after[3], strict=True):
+        np.testing.assert_array_equal(found, best)
+        assert (found != last).any()
+    for index, (_, images, labels) in enumerate(seen):
+        expected = (data.inner_clean, data.inner_shifted, data.inner_augmented)[index % 3]
+        np.testing.assert_array_equal(images, expected)
+        np.testing.assert_array_equal(labels, data.inner_labels)
+    header = (tmp_path / "history.csv").read_text().splitlines()[0].split(",")
+    assert {"inner_augmented_loss", "inner_augmented_accuracy"} <= set(header)
+
+
+def test_without_that_version_there_are_no_figures_of_it(tmp_path, told, monkeypatch):
+    scripted(monkeypatch, [(1.0, 1.0)])
+    (row,) = trained(bare_network(recipe()), recipe(), tmp_path, told())
+    assert not [name for name in row if "augmented" in name]
+
+
+def test_each_phase_has_a_patience_of_its_own(tmp_path, told, monkeypatch):
+    """The first ends after one epoch without a better score, the second after three."""
+    worse = [(loss, loss) for loss in (1.0, 1.1, 1.2, 1.3, 1.4, 1.5)]
+    scripted(monkeypatch, [*worse[:2], *worse])
+    phases = {
+        "head": Phase(epochs=6, peak_lr=0.01, patience=1),
+        "whole": Phase(epochs=6, peak_lr=0.01, patience=3),
+    }
+    patient = recipe(weights="imagenet", **phases)
+    history = trained(bare_network(patient), patient, tmp_path, told())
+    assert [row["phase"] for row in history] == ["head"] * 2 + ["whole"] * 4
+    assert [row["epoch"] for row in history] == [1, 2, 1, 2, 3, 4]
 
 
 def test_the_plateau_reduces_the_rate(tmp_path, told, monkeypatch):
@@ -487,6 +538,8 @@ IMBALANCED = [0, 0, 0, 0, 1, 2]
         # the hidden layer's kernel has six numbers, all -1/2; that of the logits only zeros
         ({"l1": 0.1}, CROSS_ENTROPY @ [4, 1, 1] / 6 + 0.1 * 6 * 0.5),
         ({"l2": 0.1}, CROSS_ENTROPY @ [4, 1, 1] / 6 + 0.1 * 6 * 0.25),
+        ({"l1": 0.1, "l2": 0.2}, CROSS_ENTROPY @ [4, 1, 1] / 6 + 0.1 * 6 * 0.5 + 0.2 * 6 * 0.25),
+        ({"focal_gamma": 2.0, "class_weight_power": 0.5}, FOCAL @ [4 * 0.75, 1.5, 1.5] / 6),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, dict) else "",
 )
@@ -499,6 +552,20 @@ def test_the_training_loss_by_hand(fields, expected, tmp_path, told, monkeypatch
     network.get_layer("head_logits").set_weights([np.zeros((2, CLASSES)), LOGITS])
     (row,) = trained(network, made, tmp_path, told(), training_data(IMBALANCED))
     assert row["loss"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_focal_loss_of_mixed_images_with_class_weights_by_hand(tmp_path, told, monkeypatch):
+    """Each class's focal term in its share of the label; an image weighs what its labels do."""
+    scripted(monkeypatch, [(1.0, 1.0)])
+    shares = np.float32([[1, 0, 0]] * 3 + [[0.5, 0.5, 0], [0.5, 0, 0.5], [0, 0.5, 0.5]])
+    made = recipe(focal_gamma=2.0, class_weight_power=1.0)
+    network = bare_network(made)
+    network.get_layer("head_logits").set_weights([np.zeros((3, CLASSES)), LOGITS])
+    data = replace(training_data(IMBALANCED), labels=shares)
+    (row,) = trained(network, made, tmp_path, told(), data)
+    # 4, 1 and 1 of six images: a third of the loss to each class, weights .5, 2 and 2
+    weights = [0.5, 0.5, 0.5, 1.25, 1.25, 2.0]
+    assert row["loss"] == pytest.approx(weights @ (shares @ FOCAL) / 6, rel=1e-5)
 
 
 # ---- precision -----------------------------------------------------------------------------------

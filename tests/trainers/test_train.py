@@ -196,6 +196,25 @@ def _interrupted(*args):
     raise KeyboardInterrupt
 
 
+def test_the_runs_seed_draws_the_first_weights(dataset, told, tmp_path, monkeypatch):
+    drawn: list[list[np.ndarray]] = []
+
+    def fit(network, *args):
+        drawn.append(network.get_weights())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train, "_draw_batches", lambda *args: None)
+    monkeypatch.setattr(train, "fit", fit)
+    for index, seed in enumerate((7, 8, 7)):
+        run = Run(tmp_path / str(index), "custom-cnn", "demo", tiny_cnn(), seed, "", 0, "data-one")
+        with pytest.raises(KeyboardInterrupt):
+            train_run(run, dataset, told())
+    first, other, again = drawn
+    for one, two in zip(first, again, strict=True):
+        np.testing.assert_array_equal(one, two)
+    assert any((one != two).any() for one, two in zip(first, other, strict=True))
+
+
 # ---- which rows are learnt from ------------------------------------------------------------------
 
 
