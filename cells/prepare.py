@@ -16,7 +16,7 @@ from cells.corruptions import FAMILIES
 from cells.dataset import KEPT, MANUAL, REASONS, TEST_PART, write_dataset
 from cells.decisions import Decisions, read_decisions
 from cells.entries import Review, read_doubts, to_store
-from cells.files import replacing, write_json
+from cells.files import make_folder, replacing, write_json
 from cells.folds import split
 from cells.prepare_pictures import draw_classes, draw_shifted
 from cells.prepared import Settings, already, changes_since
@@ -127,6 +127,7 @@ def _anew(
     report: Report,
 ) -> dict[str, Any]:
     """Make all of `work` but the summary; returns that, without the seconds."""
+    make_folder(work / "prepare")  # where it cannot be, before minutes of work
     rows = _sort(given, decisions, settings, report)
     changes = changes_since(work, digest, rows.dropped, rows.labels)
     report(f"corrupting a copy of each of {len(rows.kept):,} images")
