@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
 from bcsub.console import Json, answer, progress, say
+from cells.asked import Asked
 from cells.splits import PUBLISHED, WHY_TRAIN, parse_splits
 
 Name = Annotated[str, typer.Argument(metavar="bloodmnist|pbc", help="The source.")]
@@ -80,6 +81,6 @@ def _show(console: Console, result: dict[str, Any]) -> None:
         f"{result['images']:,} images ({', '.join(result['splits'])}): {result['path']}",
         f"licence {result['licence']}, {result['page']}; whoever publishes with them cites:",
         *(f"  {each}" for each in result["citation"]),
-        f"next: bcsub prepare {result['path']}",
+        f"next: {Asked(result['path'], splits=','.join(result['splits'])).command()}",
     ]
     console.print(escape("\n".join(lines)), highlight=False, soft_wrap=True)

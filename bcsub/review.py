@@ -62,6 +62,6 @@ def _show(console: Console, result: dict[str, Any]) -> None:
         f"looked at {result['looked_at']:,} of {result['kept']:,} rows: those held out by "
         f"{', '.join(result['members'])}",
         f"look at {result['review']}, overrule in {result['table']},",
-        "then: bcsub prepare ARCHIVE",
+        f"then: {result['command']}",
     ]
     console.print(escape("\n".join(lines)), highlight=False, soft_wrap=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from cells.asked import Asked
 from cells.clean import Cleaning
 from cells.dataset import KEPT, MANUAL, REASONS, Dataset, read_found
 from cells.decisions import Decisions
@@ -58,7 +59,8 @@ class Changes:
 class Review:
     """All that is reviewed. labels: (rows,) int64, the archive's own. found: before decisions.
 
-    changes: None for a first dataset. doubts: None before any member was asked.
+    changes: None for a first dataset. doubts: None before any member was asked. command: what
+    honours the decisions.
     """
 
     archive: str
@@ -68,6 +70,7 @@ class Review:
     decisions: Decisions
     doubts: LabelDoubts | None
     changes: Changes | None
+    command: str = Asked().command()
 
 
 @dataclass(frozen=True)

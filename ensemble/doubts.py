@@ -31,7 +31,8 @@ def review_labels(
 
     wanted, preset, remake, report: see `find_members`. Decisions in the table stay as they are.
     Returns members, looked_at and kept (rows), doubted (row, label, suggested, score of each, the
-    most doubtful first), review and table (paths).
+    most doubtful first), review and table (paths), command (the `bcsub prepare` that honours
+    decisions).
     Raises EnsembleError without finished runs of this dataset, DatasetError or ReviewError.
     """
     dataset = open_dataset(root / "work" / "dataset.h5")
@@ -66,6 +67,7 @@ def review_labels(
         ],
         "review": str(folder / "review.html"),
         "table": str(folder / "review.csv"),
+        "command": review.command,
     }
 
 

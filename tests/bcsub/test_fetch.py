@@ -85,6 +85,12 @@ def test_licence_and_citation_are_printed(data):
     ]
 
 
+def test_what_comes_next_takes_the_same_splits(data):
+    shown = show("fetch", "bloodmnist", "--px", 64, "--out", data / "data", "--splits", "test")
+    (path,) = (data / "data").glob("*_test.npz")
+    assert shown.stdout.splitlines()[-1] == f"next: bcsub prepare {path} --splits test"
+
+
 def test_fetched_and_prepared(data, call):
     code, result, _ = call("fetch", "bloodmnist", "--px", 64, "--out", data / "data")
     assert (code, result["images"], result["splits"]) == (0, 100, ["train"])

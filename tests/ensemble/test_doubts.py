@@ -144,5 +144,5 @@ def test_a_dataset_prepared_otherwise(prepared):
             review(prepared)
         assert str(error.value) == (
             f"{summary}: expected one of dataset data-one, got {got}. "
-            "Run `bcsub prepare ARCHIVE` again."
+            f"Run `bcsub prepare ARCHIVE --root {prepared.path}` again."
         )
