@@ -26,7 +26,7 @@ def test_what_is_in_doubt_is_printed_and_json_has_all(prepared, capfd):  # noqa:
     shown = run("--root", prepared.path)
     assert shown.exit_code == 0, shown.output
     assert "2 labels in doubt" in shown.output
-    assert "looked at 48 of 120 rows: those held out by cnn-cpu" in shown.output
+    assert "looked at 48 of 120 rows: those held out by cnn-cpu (accuracy 0.96)\n" in shown.output
     assert f"look at {prepared.path}/work/prepare/review.html" in shown.output
     assert f"then: bcsub prepare t.npz --deep --root {prepared.path}\n" in shown.output
     page = (prepared.path / "work" / "prepare" / "review.html").read_text()
@@ -36,7 +36,10 @@ def test_what_is_in_doubt_is_printed_and_json_has_all(prepared, capfd):  # noqa:
     assert run("cnn", "--root", prepared.path, "--json").exit_code == 0
     result = json.loads(capfd.readouterr().out)
     assert [each["row"] for each in result["doubted"]] == [6, 20]
-    assert list(result) == ["members", "looked_at", "kept", "doubted", "review", "table", "command"]
+    assert list(result) == [
+        *("members", "accuracies", "warning", "looked_at", "kept", "doubted", "review", "table"),
+        "command",
+    ]
 
 
 def test_without_members_it_says_what_comes_first(prepared, monkeypatch):  # noqa: F811
