@@ -20,10 +20,18 @@ from cells.errors import BcsubError
 
 progress = Console(stderr=True)
 
-# What a system refuses its user; any other OSError is a wrong path of our own.
-REFUSALS = {
-    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
-    *(errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG),
+# What a system refuses its user, and what to do; any other OSError is a wrong path of our own.
+ADVICE = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "Make room, or choose another folder."),
+    errno.EFBIG: "Raise the limit on file sizes (ulimit -f), or choose another disk.",
+    errno.EACCES: "Change who may use it, or choose another path.",
+    **dict.fromkeys((errno.EPERM, errno.EROFS), "Choose a folder that can be written to."),
+    **dict.fromkeys(
+        (errno.EEXIST, errno.ENOTDIR),
+        "A file stands where a folder must be: move it, or choose another path.",
+    ),
+    errno.EISDIR: "Name a file, or move that folder away.",
+    errno.ENAMETOOLONG: "Choose a shorter name.",
 }
 
 Json = Annotated[
@@ -56,10 +64,11 @@ def answer(
         except BcsubError as error:
             raise typer.Exit(fail(str(error), as_json, out)) from None
         except OSError as error:
-            if error.errno not in REFUSALS:
+            if error.errno not in ADVICE:
                 raise
             what = os.strerror(error.errno)  # HDF5 tells a story instead, and no name
-            line = f"{error.filename or 'writing'}: {what}. Make room, or change --root."
+            where = error.filename2 or error.filename or "writing"
+            line = f"{where}: {what}. {ADVICE[error.errno]}"
             raise typer.Exit(fail(line, as_json, out)) from None
         code = result.pop("exit", 0)
         if as_json:

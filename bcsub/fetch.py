@@ -11,7 +11,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
 from bcsub.console import Json, answer, progress, say
-from cells.splits import WHY_TRAIN, parse_splits
+from cells.asked import Asked
+from cells.splits import PUBLISHED, WHY_TRAIN, parse_splits
 
 Name = Annotated[str, typer.Argument(metavar="bloodmnist|pbc", help="The source.")]
 Out = Annotated[Path, typer.Option("--out", help="The folder that it is written to.")]
@@ -26,7 +27,7 @@ Px = Annotated[
 Splits = Annotated[
     str,
     typer.Option(
-        "--splits", help=f"Splits to hand out, of train, val, test, by commas. {WHY_TRAIN}"
+        "--splits", help=f"Splits to hand out, of {', '.join(PUBLISHED)}, by commas. {WHY_TRAIN}"
     ),
 ]
 
@@ -48,23 +49,31 @@ def fetch(
     def work() -> dict[str, Any]:
         from cells.fetch import fetch as fetch_source
 
+        chosen = parse_splits(splits, PUBLISHED)
         with _bar() as show:
-            return fetch_source(name, out, px, parse_splits(splits), say, show)
+            return fetch_source(name, out, px, chosen, say, show)
 
     answer(json, work, _show)
 
 
 @contextmanager
 def _bar() -> Iterator[Any]:
-    """A function of bytes done and bytes in all that draws a bar on standard error."""
+    """A function of bytes done and bytes in all that draws a bar on standard error.
+
+    Only from the first bytes on, and only on a terminal: a bar that never was leaves a blank line.
+    """
     columns = (BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=progress, transient=True) as bar:
-        task = bar.add_task("download", total=None, visible=False)
+    bar = Progress(*columns, console=progress, transient=True, disable=not progress.is_interactive)
+    task = bar.add_task("download", total=None, visible=False)
 
-        def show(done: int, total: int | None) -> None:
-            bar.update(task, completed=done, total=total, visible=done != total)
+    def show(done: int, total: int | None) -> None:
+        bar.start()
+        bar.update(task, completed=done, total=total, visible=done != total)
 
+    try:
         yield show
+    finally:
+        bar.stop()
 
 
 def _show(console: Console, result: dict[str, Any]) -> None:
@@ -72,6 +81,6 @@ def _show(console: Console, result: dict[str, Any]) -> None:
         f"{result['images']:,} images ({', '.join(result['splits'])}): {result['path']}",
         f"licence {result['licence']}, {result['page']}; whoever publishes with them cites:",
         *(f"  {each}" for each in result["citation"]),
-        f"next: bcsub prepare {result['path']}",
+        f"next: {Asked(result['path'], splits=','.join(result['splits'])).command()}",
     ]
     console.print(escape("\n".join(lines)), highlight=False, soft_wrap=True)

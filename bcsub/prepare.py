@@ -32,8 +32,9 @@ def prepare(
     ],
     competition: CompetitionName = DEFAULT,
     folds: Annotated[
-        int, typer.Option(min=2, max=100, help="Folds over all but the test part.")
-    ] = 8,
+        int | None,
+        typer.Option(min=2, max=100, help="Folds over all but the test part; 8 unless said."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Decides test part, folds and corruptions.")] = 0,
     shares: Annotated[
         str,
@@ -59,9 +60,10 @@ def prepare(
 ) -> None:
     """Clean an archive, fix test part, folds and shifted copies: work/dataset.h5.
 
-    Drops copies, joke pictures and what is no cell, keeps near copies in one fold, and shows what
-    it did in work/prepare/review.html. Fill the column decision of review.csv there (keep, drop,
-    or another label) and run it again: decisions overrule.
+    Drops exact copies and joke pictures, and with --deep also jokes blended over cells or cropped,
+    and what is no cell. Keeps near copies in one fold, and shows what it did in
+    work/prepare/review.html. Fill the column decision of review.csv there (keep, drop, or another
+    label) and run it again with the same options: decisions overrule.
 
     A folder's folders hold JPEG, PNG, BMP or TIFF and are named after the classes, in any case, or
     by their numbers; they may lie in train/, val/ and test/. HDF5 holds pixels, or encoded pictures
@@ -86,6 +88,7 @@ def prepare(
             splits=parse_splits(splits),
             upscale=upscale,
             shares=parse_shares(shares) if shares else None,
+            named=competition,
         )
 
     answer(json, work, _show_prepared)
@@ -119,8 +122,9 @@ def _show_prepared(console: Console, result: dict[str, Any]) -> None:
     table.add_row("near copies, kept in one fold", f"{result['near_copies']:,}")
     table.add_row("test part", f"{result['test']:,}")
     console.print(table)
+    folds = "fold" if result["folds"] == 1 else "folds"
     console.print(
-        f"{result['dataset']} ({result['folds']} folds; {result['seconds']:.1f} s, shifting "
+        f"{result['dataset']} ({result['folds']} {folds}; {result['seconds']:.1f} s, shifting "
         f"{result['shift_images_per_s']:,} images/s)\nlook at {result['review']}; overrule in "
         "review.csv beside it",
         highlight=False,

@@ -58,10 +58,11 @@ def _show(console: Console, result: dict[str, Any]) -> None:
     if len(doubted) > MOST_SHOWN:
         table.add_row("…", "", "", "")
     console.print(table)
+    judges = zip(result["members"], result["accuracies"], strict=True)
+    named = ", ".join(f"{run} (accuracy {accuracy:.2f})" for run, accuracy in judges)
     lines = [
-        f"looked at {result['looked_at']:,} of {result['kept']:,} rows: those held out by "
-        f"{', '.join(result['members'])}",
+        f"looked at {result['looked_at']:,} of {result['kept']:,} rows: those held out by {named}",
         f"look at {result['review']}, overrule in {result['table']},",
-        "then: bcsub prepare ARCHIVE",
+        f"then: {result['command']}",
     ]
     console.print(escape("\n".join(lines)), highlight=False, soft_wrap=True)

@@ -1,7 +1,7 @@
 """Which runs a `bcsub train` means, what it would do with them, and doing it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from bcsub.console import progress as console
 from bcsub.console import say
 from bcsub.live import RunsProgress, progress_over
 from bcsub.quiet import import_tensorflow
+from cells.asked import asked_before
 from cells.dataset import Dataset, open_dataset
 from cells.errors import DatasetError, RecipeError
 from ensemble.runs import stale_folders
@@ -43,9 +44,11 @@ class Asked:
     def runs(self, dataset: Dataset) -> list[Run]:
         """The runs meant, fold by fold. Raises BcsubError for what cannot be meant."""
         if self.folds > dataset.folds:
+            before = asked_before(self.root / "work")
+            again = replace(before, folds=self.folds, shares="")
             raise DatasetError(
-                f"--folds: the dataset has {dataset.folds} folds, got {self.folds}. "
-                f"Run `bcsub prepare ARCHIVE --folds {self.folds}`."
+                f"--folds: expected at most the dataset's {dataset.folds}, got {self.folds}. "
+                f"Run `{again.command()}`."
             )
         if not self.tag.replace("-", "").replace("_", "").isalnum() and self.tag:
             raise RecipeError(f"--tag: expected letters, digits, - and _, got {self.tag!r}.")

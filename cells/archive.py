@@ -4,6 +4,7 @@ Each reader gives parts; here the splits are chosen, the pictures read, and the 
 """
 
 import hashlib
+import zipfile
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from cells.competition import Competition
 from cells.errors import ArchiveError
 from cells.files import sha256
 from cells.fitting import Fit
-from cells.hdf5 import hdf5_parts
+from cells.hdf5 import SUFFIXES, hdf5_parts
 from cells.npz import npz_parts
 from cells.parts import Part
 from cells.splits import TRAIN_ONLY, chosen_splits, hidden_warning
@@ -103,7 +104,8 @@ def _parts(path: Path, competition: Competition) -> list[Part]:
         )
     if path.is_dir():
         return folder_parts(path, competition)
-    if h5py.is_hdf5(path):
+    called_hdf5 = path.suffix.casefold() in SUFFIXES and not zipfile.is_zipfile(path)
+    if called_hdf5 or h5py.is_hdf5(path):
         return hdf5_parts(path, competition)
     return npz_parts(path, competition.archive)
 

@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 from pydantic import ValidationError
 
+from cells.asked import asked_before
 from cells.competition import Competition
 from cells.errors import DatasetError
 from cells.files import replacing_h5
@@ -105,20 +106,24 @@ class Dataset:
 
 
 def _damaged(path: Path, error: Exception | str) -> DatasetError:
-    return DatasetError(f"{path}: damaged ({error}). Run `bcsub prepare ARCHIVE` again.")
+    return DatasetError(f"{path}: damaged ({error}). Run `{_command(path)}` again.")
+
+
+def _command(path: Path) -> str:
+    return asked_before(path.parent).command()
 
 
 def open_dataset(path: Path) -> Dataset:
     """Read work/dataset.h5. Raises DatasetError when missing, damaged or of another format."""
     if not path.is_file():
-        raise DatasetError(f"{path}: no such file. Run `bcsub prepare ARCHIVE` first.")
+        raise DatasetError(f"{path}: no such file. Run `{_command(path)}` first.")
     try:
         with h5py.File(path) as file:
             if file.attrs.get("kind") != "dataset" or file.attrs.get("format") != FORMAT:
                 raise DatasetError(
                     f"{path}: expected a dataset of format {FORMAT}, got "
                     f"{file.attrs.get('kind', 'another file')} {file.attrs.get('format', '')}. "
-                    "Run `bcsub prepare ARCHIVE` again."
+                    f"Run `{_command(path)}` again."
                 )
             return Dataset(
                 path=path,

@@ -89,15 +89,15 @@ class Decisions:
                 labels[row] = decision.label
         return dropped, labels
 
-    def make_room(self, folder: Path, report: Callable[[str], None]) -> bool:
+    def make_room(self, folder: Path, command: str, report: Callable[[str], None]) -> bool:
         """Before folder/review.csv is written: put aside what belongs to another archive.
 
-        Returns False when the user has saved the table since it was read, so that writing it
-        would lose decisions.
+        command: the `bcsub prepare` that honours them. Returns False when the user has saved the
+        table since it was read, so that writing it would lose decisions.
         """
         table = folder / TABLE
         if (table.read_bytes() if table.is_file() else b"") != self.content:
-            report(f"{table}: changed meanwhile, left as it is. Run `bcsub prepare` again.")
+            report(f"{table}: changed meanwhile, left as it is. Run `{command}` again.")
             return False
         if self.aside is not None:
             os.replace(table, self.aside)

@@ -13,7 +13,7 @@ import pooch
 import requests
 
 from cells.errors import FetchError
-from cells.files import sha256, write_text
+from cells.files import make_folder, sha256, write_text
 from cells.sources import Download
 
 Report = Callable[[str], None]
@@ -35,8 +35,10 @@ def download(
 
     Without a checksum in the table the publisher's list is asked; if that does not say, the first
     download's SHA-256 counts. Either is kept beside the file, and holds from then on.
-    Raises FetchError, one line that says how to go on, and OSError for a full disk.
+    Raises FetchError, one line that says how to go on, and OSError for a full disk or a folder
+    that cannot be made.
     """
+    make_folder(folder)
     path = folder / source.filename
     record = path.with_name(path.name + ".sha256")
     checksum = source.checksum or _recorded(record) or _listed(source)
@@ -82,7 +84,6 @@ class _Resuming:
 
     def __call__(self, url: str, output_file: str, pooch: Any) -> None:
         """Fetch `url` into the part, then make it pooch's `output_file`, which pooch checks."""
-        self.part.parent.mkdir(parents=True, exist_ok=True)
         idle = 0
         while True:
             before = self._done()

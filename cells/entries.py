@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from cells.asked import Asked
 from cells.clean import Cleaning
 from cells.dataset import KEPT, MANUAL, REASONS, Dataset, read_found
 from cells.decisions import Decisions
 
 MOST_DOUBTFUL = 100  # kept rows that are shown although nothing was done about them
+RELIABLE = 0.8  # accuracy below which a member is wrong far more often than an archive's labels
 LABELS_IN_DOUBT = "labels_in_doubt.json"
 LABEL, DOUBTFUL = "label", "doubtful"  # why a row is listed that cleaning kept
 ORDER = (LABEL, DOUBTFUL, "outlier", "joke", "copy", REASONS[MANUAL])
@@ -33,7 +35,8 @@ class LabelInDoubt(BaseModel):
 class LabelDoubts(BaseModel):
     """Labels in doubt, and from whose predictions; belongs to one archive and its classes.
 
-    archive: SHA-256. looked_at: rows with held-out predictions, out of `kept`.
+    archive: SHA-256. looked_at: rows with held-out predictions, out of `kept`. accuracies: of each
+    member on the rows that it held out, 0-1; none in a file of an earlier version.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -43,6 +46,27 @@ class LabelDoubts(BaseModel):
     looked_at: int
     kept: int
     rows: tuple[LabelInDoubt, ...]
+    accuracies: tuple[float, ...] = ()
+
+    @property
+    def judges(self) -> str:
+        """The members, and how often each is right."""
+        if not self.accuracies:
+            return ", ".join(self.members)
+        pairs = zip(self.members, self.accuracies, strict=True)
+        return ", ".join(f"{member} (accuracy {accuracy:.2f})" for member, accuracy in pairs)
+
+    @property
+    def warning(self) -> str | None:
+        """One line when members are wrong so often that their doubts say little."""
+        weak = [accuracy for accuracy in self.accuracies if accuracy < RELIABLE]
+        if not weak:
+            return None
+        return (
+            f"{len(weak)} of {len(self.accuracies)} members are right about less than "
+            f"{RELIABLE:.2f} of what they held out, at worst {min(weak):.2f}: many of these doubts "
+            "are their own errors. Train longer, or ask only good ones: bcsub review RUN"
+        )
 
 
 @dataclass(frozen=True)
@@ -58,7 +82,8 @@ class Changes:
 class Review:
     """All that is reviewed. labels: (rows,) int64, the archive's own. found: before decisions.
 
-    changes: None for a first dataset. doubts: None before any member was asked.
+    changes: None for a first dataset. doubts: None before any member was asked. command: what
+    honours the decisions.
     """
 
     archive: str
@@ -68,6 +93,7 @@ class Review:
     decisions: Decisions
     doubts: LabelDoubts | None
     changes: Changes | None
+    command: str = Asked().command()
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Write to a temporary file beside the target, then rename: nothing is ever half overwritten."""
 
+import errno
 import hashlib
 import json
 import os
@@ -11,13 +12,25 @@ from typing import Any
 import h5py
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it, unless it is there.
+
+    Raises OSError; PermissionError, too, where the system says that there is no such folder as the
+    one to be made: below /proc, which takes none.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileNotFoundError as error:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), error.filename) from None
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path in the same folder; on success it replaces `path`, on failure it goes.
 
     The temporary name keeps the suffix, since image and HDF5 writers look at it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.part{path.suffix}")
     try:
         yield temporary

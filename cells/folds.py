@@ -11,6 +11,7 @@ from cells.errors import DatasetError
 
 VERSION = 1  # raise it when the same archive and seed would be split otherwise
 TEST_FRACTION = 0.1
+FOLDS = 8  # unless said
 
 
 def split(
@@ -30,7 +31,7 @@ def split(
     Raises DatasetError when a class has too few distinct pictures for that many folds.
     """
     if shares is None and not 2 <= folds <= 100:
-        raise DatasetError(f"folds: expected 2 to 100, got {folds}. 8 is the default.")
+        raise DatasetError(f"folds: expected 2 to 100, got {folds}. {FOLDS} is the default.")
     test_fraction = TEST_FRACTION if shares is None else shares[2]
     _check_enough(labels, groups, kept, 1 if shares else folds)
     part = np.full(len(labels), DROPPED_PART, np.int8)
@@ -62,6 +63,11 @@ def parse_shares(text: str) -> tuple[float, float, float]:
             f"got {text!r}."
         )
     return train, held_out, test
+
+
+def shares_text(shares: tuple[float, float, float]) -> str:
+    """What `parse_shares` reads as these shares."""
+    return "/".join(f"{100 * share:.10g}" for share in shares)
 
 
 def inner_rows(

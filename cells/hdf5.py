@@ -15,6 +15,7 @@ from cells.fitting import Fit
 from cells.parts import Part, Pixels, medmnist_keys, numbered
 from cells.stack import Stack, read_stack
 
+SUFFIXES = (".h5", ".hdf5", ".hdf")
 IMAGES = ("images", "jpeg", "jpg", "png", "encoded")
 LABELS = ("labels", "label")
 
@@ -22,9 +23,16 @@ LABELS = ("labels", "label")
 def hdf5_parts(path: Path, competition: Competition) -> list[Part]:
     """The file's parts: under the competition's keys or usual ones, or MedMNIST's splits.
 
-    Raises ArchiveError when it does not hold such datasets, or names other classes.
+    Raises ArchiveError when it is no HDF5, does not hold such datasets, or names other classes.
     """
     keys = competition.archive
+    if not h5py.is_hdf5(path):
+        with path.open("rb") as file:
+            kind = "another kind of file" if file.read(1) else "an empty one"
+        raise ArchiveError(
+            f"{path.name}: expected an HDF5 file, got {kind}. Download it again, or write it with "
+            "h5py."
+        )
     try:
         with h5py.File(path) as file:
             _check_classes(path, file, competition)

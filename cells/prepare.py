@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 
 from cells.archive import LabelledImages, archive_digest, read_archive
+from cells.asked import Asked, asked_before
 from cells.clean import Cleaning, clean
 from cells.competition import Competition
 from cells.corruptions import FAMILIES
 from cells.dataset import KEPT, MANUAL, REASONS, TEST_PART, write_dataset
 from cells.decisions import Decisions, read_decisions
 from cells.entries import Review, read_doubts, to_store
-from cells.files import replacing, write_json
-from cells.folds import split
+from cells.files import make_folder, replacing, write_json
+from cells.folds import shares_text, split
 from cells.prepare_pictures import draw_classes, draw_shifted
 from cells.prepared import Settings, already, changes_since
 from cells.review import write_review
@@ -65,7 +66,7 @@ def prepare(
     archive: Path,
     root: Path,
     competition: Competition,
-    folds: int = 8,
+    folds: int | None = None,
     seed: int = 0,
     force: bool = False,
     deep: bool = False,
@@ -73,6 +74,7 @@ def prepare(
     splits: tuple[str, ...] = TRAIN_ONLY,
     upscale: bool = False,
     shares: tuple[float, float, float] | None = None,
+    named: str | None = None,
 ) -> dict[str, Any]:
     """Clean, split and corrupt an archive, once.
 
@@ -81,7 +83,8 @@ def prepare(
     or splits; honours the decisions that the user wrote into review.csv. When all is there
     already, made from the same archive with the same settings and decisions, nothing is done and
     the stored summary returned, unless `force`.
-    shares: train, held out and test, in place of folds: see `split`.
+    folds: 8 unless said. shares: train, held out and test, in place of folds: see `split`.
+    named: what --competition says, for the command that is advised; its name unless said.
     deep: also look for jokes blended over cells or cropped, and for pictures that are no cell.
     report: gets one line a step. splits, upscale: see `read_archive`.
     Returns the summary: rows, kept, dropped {copy, joke, outlier, manual}, manual {kept, dropped,
@@ -90,12 +93,23 @@ def prepare(
     share a group), test, folds, classes {name: kept}, splits (that the rows come from), warning
     (when hidden images may be among them, else None), note (on other sizes, else None), seconds,
     shift_images_per_s, dataset, review, fingerprint, inputs and archive (a digest of what was read
-    of it).
+    of it), asked (the options).
     Raises ArchiveError, ReviewError or DatasetError.
     """
     started = time.perf_counter()
     work = root / "work"
-    settings = Settings(competition, folds, shares, seed, deep, upscale)
+    asked = Asked(
+        archive=str(archive),
+        competition=named or competition.name,
+        folds=folds,
+        shares=shares_text(shares) if shares else "",
+        seed=seed,
+        splits=",".join(splits),
+        upscale=upscale,
+        deep=deep,
+        root=str(root),
+    )
+    settings = Settings(competition, folds, shares, seed, deep, upscale, asked)
     digest, decisions, inputs = "", Decisions(), ""
     if archive.exists():
         report(f"fingerprint of {archive.name}")
@@ -108,6 +122,7 @@ def prepare(
         report(f"already prepared: {work / 'dataset.h5'} (--force does it again)")
         return stored
 
+    _warn_if_shallower(asked_before(work), asked, report)
     report(f"reading {archive.name}")
     given = read_archive(archive, competition, splits=splits, upscale=upscale)
     _tell(report, given.warning, given.note)
@@ -127,6 +142,7 @@ def _anew(
     report: Report,
 ) -> dict[str, Any]:
     """Make all of `work` but the summary; returns that, without the seconds."""
+    make_folder(work / "prepare")  # where it cannot be, before minutes of work
     rows = _sort(given, decisions, settings, report)
     changes = changes_since(work, digest, rows.dropped, rows.labels)
     report(f"corrupting a copy of each of {len(rows.kept):,} images")
@@ -134,7 +150,8 @@ def _anew(
     report("pictures and tables")
     classes = settings.competition.classes
     doubts = read_doubts(work / "prepare", digest, classes)
-    review = Review(digest, classes, given.labels, rows.found, decisions, doubts, changes)
+    command = settings.asked.command()
+    review = Review(digest, classes, given.labels, rows.found, decisions, doubts, changes, command)
     _show(work / "prepare", given, rows, review, report)
     report(f"writing {work / 'dataset.h5'}")
     identity = settings.identity(digest, rows.dropped, rows.labels, rows.found.group)
@@ -151,8 +168,17 @@ def _anew(
         "fingerprint": identity,
         "inputs": settings.inputs(digest, decisions),
         "archive": digest,
+        "asked": asdict(settings.asked),
         "shift_images_per_s": round(shifted.images_per_s),
     }
+
+
+def _warn_if_shallower(before: Asked, now: Asked, report: Report) -> None:
+    if before.deep and not now.deep:
+        report(
+            "warning: the dataset before was cleaned with --deep, this one is not: what only that "
+            f"finds comes back, and members may go out of date. As before: {before.command()}"
+        )
 
 
 def _tell(report: Report, warning: str | None, note: str | None) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from cells import clean as cleaning
 from cells import folds as splitting
 from cells import shift as shifting
+from cells.asked import Asked
 from cells.competition import Competition
 from cells.dataset import KEPT, Dataset, open_dataset
 from cells.decisions import Decisions
@@ -25,14 +26,30 @@ PRODUCTS = (
 
 @dataclass(frozen=True)
 class Settings:
-    """How an archive is to be prepared: see `prepare`."""
+    """How an archive is to be prepared: see `prepare`.
+
+    asked: the same as the user said it. Raises DatasetError for both folds and shares.
+    """
 
     competition: Competition
-    folds: int
+    folds_asked: int | None
     shares: tuple[float, float, float] | None
     seed: int
     deep: bool
     upscale: bool
+    asked: Asked
+
+    def __post_init__(self) -> None:
+        if self.shares and self.folds_asked is not None:
+            raise DatasetError(
+                f"--shares: divides in place of folds, got --folds {self.folds_asked} too. Leave "
+                "one of them out."
+            )
+
+    @property
+    def folds(self) -> int:
+        """Into how many the train part is dealt, unless there are shares."""
+        return splitting.FOLDS if self.folds_asked is None else self.folds_asked
 
     @property
     def held_out_parts(self) -> int:

@@ -15,6 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from cells.asked import asked_before
 from cells.dataset import KEPT, REASONS, Dataset
 from cells.decisions import COLUMNS, TABLE, archive_name, read_decisions
 from cells.entries import (
@@ -46,7 +47,7 @@ def open_review(work: Path, dataset: Dataset) -> Review:
 
     Raises DatasetError when it was not written for this dataset, ReviewError for wrong decisions.
     """
-    folder = work / "prepare"
+    folder, command = work / "prepare", asked_before(work).command()
     try:
         summary = json.loads((folder / "summary.json").read_text())
     except (OSError, ValueError):
@@ -54,7 +55,7 @@ def open_review(work: Path, dataset: Dataset) -> Review:
     if summary.get("fingerprint") != dataset.fingerprint or "archive" not in summary:
         raise DatasetError(
             f"{folder / 'summary.json'}: expected one of dataset {dataset.fingerprint}, got "
-            f"{summary.get('fingerprint', 'none')}. Run `bcsub prepare ARCHIVE` again."
+            f"{summary.get('fingerprint', 'none')}. Run `{command}` again."
         )
     archive, changed = summary["archive"], summary["changed"]
     found, labels = from_store(dataset.path)
@@ -62,7 +63,7 @@ def open_review(work: Path, dataset: Dataset) -> Review:
     decisions.check(labels)
     doubts = read_doubts(folder, archive, dataset.classes)
     changes = Changes(**changed) if changed else None
-    return Review(archive, dataset.classes, labels, found, decisions, doubts, changes)
+    return Review(archive, dataset.classes, labels, found, decisions, doubts, changes, command)
 
 
 def write_review(
@@ -78,7 +79,7 @@ def write_review(
     if review.doubts is not None:
         write_text(folder / LABELS_IN_DOUBT, review.doubts.model_dump_json(indent=2) + "\n")
     listed = entries(review)
-    if review.decisions.make_room(folder, report):
+    if review.decisions.make_room(folder, review.command, report):
         _write_table(folder / TABLE, review, listed)
     shown = cards(listed, review.classes)
     write_text(folder / "review.html", _page(review, shown, images))
@@ -209,6 +210,7 @@ def _page(review: Review, shown: list[Card], images: Images) -> str:
         kept=int(stays.sum()),
         found=found,
         decisions=review.decisions.by_row,
+        command=review.command,
         doubts=review.doubts,
         changes=review.changes,
         spans=spans,

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from cells.errors import ArchiveError
 
-SPLITS = ("train", "val", "test", "unsplit")
+PUBLISHED = ("train", "val", "test")  # the splits that a source comes with
+SPLITS = (*PUBLISHED, "unsplit")
 TRAIN_ONLY = ("train",)
 WORDS = {
     "train": ("train", "training"),
@@ -21,13 +22,16 @@ SPLITS_HELP = (
 )
 
 
-def parse_splits(text: str) -> tuple[str, ...]:
-    """`train,val` as ("train", "val"), in the order of SPLITS. Raises ArchiveError otherwise."""
+def parse_splits(text: str, allowed: Sequence[str] = SPLITS) -> tuple[str, ...]:
+    """`train,val` as ("train", "val"), in the order of SPLITS.
+
+    allowed: those of SPLITS that may be asked for. Raises ArchiveError for another word.
+    """
     asked = [word.strip() for word in text.split(",")]
     for word in asked:
-        if word not in SPLITS:
+        if word not in allowed:
             raise ArchiveError(
-                f"--splits: expected some of {', '.join(SPLITS)}, got {word!r}. "
+                f"--splits: expected some of {', '.join(allowed)}, got {word!r}. "
                 "Leave it out: train is what may be learnt from."
             )
     return tuple(split for split in SPLITS if split in asked)

@@ -20,7 +20,7 @@ import numpy as np
 
 from cells.competition import Competition, Platform
 from cells.errors import SubmissionError
-from cells.files import sha256, write_json
+from cells.files import make_folder, sha256, write_json
 from emulator.isolation import Isolation, clean_environment, strongest_isolation
 from emulator.labelled import Labelled
 from emulator.scores import write_scores
@@ -77,7 +77,7 @@ def emulate(
         raise SubmissionError(f"{zip_path}: expected a zip file, got none. Run `bcsub pack` first.")
     isolation = isolation or strongest_isolation()
     limit_s = competition.platform.time_limit_s if limit_s is None else limit_s
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     (out / "log.txt").touch()
     with (
         ending_on_terminate(),
@@ -196,11 +196,12 @@ def _last_line(log: Path) -> str:
 
 def new_folder(parent: Path, zip_path: Path) -> Path:
     """Make an empty folder for a run: <date>-<time>-<zip's name>, numbered when that is taken."""
+    make_folder(parent)
     stamp = f"{time.strftime('%Y%m%d-%H%M%S')}-{zip_path.stem}"
     for number in itertools.count(1):
         folder = parent / (stamp if number == 1 else f"{stamp}-{number}")
         # Made here, not looked up: two emulations may start in the same second.
         with suppress(FileExistsError):
-            folder.mkdir(parents=True)
+            folder.mkdir()
             return folder
     raise AssertionError("unreachable")

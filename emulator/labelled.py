@@ -1,12 +1,13 @@
 """What a submission is scored on: a part of the dataset, or any labelled input."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from cells.archive import read_archive
+from cells.asked import asked_before
 from cells.competition import DEFAULT, Competition, load_competition
 from cells.dataset import TRAIN_PART, Dataset, open_dataset
 from cells.errors import DatasetError
@@ -74,16 +75,18 @@ def dataset_part(dataset: Dataset, competition: Competition, clean: bool = False
     Raises DatasetError when the dataset is of another competition or has no test part.
     """
     of, asked = dataset.competition, competition
+    before = asked_before(dataset.path.parent)
     if (of.classes, of.image_px) != (asked.classes, asked.image_px):
+        other = replace(before, competition=DEFAULT)
         raise DatasetError(
             f"{dataset.path}: expected {len(asked.classes)} classes at {asked.image_px} px "
             f"({asked.name}), got {len(of.classes)} at {of.image_px} px ({of.name}). "
-            "Leave --competition out, or run `bcsub prepare ARCHIVE` with it."
+            f"Leave --competition out, or run `{other.command()}` with it."
         )
     rows = dataset.test_rows()
     if not len(rows):
         raise DatasetError(
-            f"{dataset.path}: no row is in the test part. Run `bcsub prepare ARCHIVE` again."
+            f"{dataset.path}: no row is in the test part. Run `{before.command()}` again."
         )
     images = dataset.images(rows) if clean else dataset.shifted(rows)
     name = "clean test part" if clean else "shifted test part"

@@ -30,14 +30,17 @@ def review_labels(
     """Put the labels that the finished runs doubt on the review page and into its table.
 
     wanted, preset, remake, report: see `find_members`. Decisions in the table stay as they are.
-    Returns members, looked_at and kept (rows), doubted (row, label, suggested, score of each, the
-    most doubtful first), review and table (paths).
+    Returns members, accuracies (of each, on what it held out), warning (when some are too low, else
+    None), looked_at and kept (rows), doubted (row, label, suggested, score of each, the
+    most doubtful first), review and table (paths), command (the `bcsub prepare` that honours
+    decisions).
     Raises EnsembleError without finished runs of this dataset, DatasetError or ReviewError.
     """
     dataset = open_dataset(root / "work" / "dataset.h5")
     review = open_review(root / "work", dataset)
     members = find_members(root / "runs", dataset, wanted, preset, remake=remake, report=report)
     rows, probs = held_out(members)
+    accuracies = tuple(held_out_accuracy(member, dataset.labels) for member in members)
     kept = int((dataset.dropped == KEPT).sum())
     runs = ", ".join(member.run for member in members)
     report(f"looking at the labels of {len(rows):,} of {kept:,} rows, held out by {runs}")
@@ -48,11 +51,16 @@ def review_labels(
         looked_at=len(rows),
         kept=kept,
         rows=labels_in_doubt(rows, probs, dataset.labels[rows], dataset.classes),
+        accuracies=accuracies,
     )
+    if doubts.warning:
+        report(f"warning: {doubts.warning}")
     folder = root / "work" / "prepare"
     write_review(folder, replace(review, doubts=doubts), dataset.images, report)
     return {
         "members": list(doubts.members),
+        "accuracies": [round(accuracy, 4) for accuracy in accuracies],
+        "warning": doubts.warning,
         "looked_at": doubts.looked_at,
         "kept": doubts.kept,
         "doubted": [
@@ -66,6 +74,7 @@ def review_labels(
         ],
         "review": str(folder / "review.html"),
         "table": str(folder / "review.csv"),
+        "command": review.command,
     }
 
 
@@ -86,6 +95,15 @@ def held_out(members: list[Member]) -> tuple[np.ndarray, np.ndarray]:
         total = total + said
         voices[where] += 1
     return rows, total / voices
+
+
+def held_out_accuracy(member: Member, labels: np.ndarray) -> float:
+    """How often the mean over all views of the clean image names the label, 0-1.
+
+    labels: (all rows,) integers, of the dataset.
+    """
+    clean, _ = member.out_of_fold(member.rows)
+    return float((clean.mean(axis=1).argmax(axis=1) == labels[member.rows]).mean())
 
 
 def labels_in_doubt(

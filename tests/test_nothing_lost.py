@@ -89,8 +89,7 @@ def out_of_room(root: Path) -> None:
         command(root), cwd=ROOT, capture_output=True, text=True, preexec_fn=little_room
     )
     assert made.returncode == 1
-    error = {"error": "writing: File too large. Make room, or change --root."}
-    assert json.loads(made.stdout) == error
+    assert json.loads(made.stdout)["error"].startswith("writing: File too large. Raise the limit")
     assert checkpoint.read_bytes() == before
     assert set(checkpoint.parent.iterdir()) == names
 

@@ -1,9 +1,11 @@
 """What holds for every command: a fault is one line and exit 1, and JSON where that was asked."""
 
+import errno
 import json
 from pathlib import Path
 
 import pytest
+import typer
 
 from bcsub import console
 from bcsub.app import app, run
@@ -50,6 +52,45 @@ def test_what_the_system_refuses_is_one_line(tmp_path: Path, capfd):
     assert "Traceback" not in err
     out, _ = failure(capfd, "draw", target, "--json")
     assert str(tmp_path / "file") in json.loads(out)["error"]
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.ENOSPC, "No space left on device. Make room, or choose another folder."),
+        (errno.EACCES, "Permission denied. Change who may use it, or choose another path."),
+        (errno.EROFS, "Read-only file system. Choose a folder that can be written to."),
+        (
+            errno.ENOTDIR,
+            "Not a directory. A file stands where a folder must be: move it, or choose another "
+            "path.",
+        ),
+    ],
+)
+def test_advice_is_about_what_was_refused(number, advice, capfd):
+    def work() -> dict:
+        raise OSError(number, "a story", "some/path")
+
+    with pytest.raises(typer.Exit):
+        console.answer(True, work, lambda *_: None)
+    assert json.loads(capfd.readouterr().out) == {"error": f"some/path: {advice}"}
+
+
+def test_a_refusal_names_the_target_not_the_temporary_file(tmp_path: Path, capfd):
+    (tmp_path / "folder.npz").mkdir()
+    out, _ = failure(capfd, "draw", tmp_path / "folder.npz", "--force", "--json")
+    assert json.loads(out)["error"].startswith(f"{tmp_path / 'folder.npz'}: Is a directory.")
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="/proc takes no folder; on Linux")
+@pytest.mark.parametrize(
+    "arguments", [("draw", "/proc/nope/t.npz"), ("fetch", "pbc", "--out", "/proc/nope")]
+)
+def test_a_folder_that_cannot_be_made(arguments, capfd):
+    out, _ = failure(capfd, *arguments, "--json")
+    assert json.loads(out) == {
+        "error": "/proc/nope: Operation not permitted. Choose a folder that can be written to."
+    }
 
 
 def test_our_own_wrong_path_keeps_its_traceback():

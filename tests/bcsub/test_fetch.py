@@ -2,14 +2,17 @@
 
 import csv
 import hashlib
+import io
 import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 from typer.testing import CliRunner
 
+import bcsub.fetch
 from bcsub.app import app, run
 from cells.drawn_cells import draw_cells
 from cells.sources import SOURCES
@@ -80,6 +83,12 @@ def test_licence_and_citation_are_printed(data):
         *(f"  {each}" for each in SOURCES["bloodmnist"].citation),
         f"next: bcsub prepare {data / 'data' / 'b_train.npz'}",
     ]
+
+
+def test_what_comes_next_takes_the_same_splits(data):
+    shown = show("fetch", "bloodmnist", "--px", 64, "--out", data / "data", "--splits", "test")
+    (path,) = (data / "data").glob("*_test.npz")
+    assert shown.stdout.splitlines()[-1] == f"next: bcsub prepare {path} --splits test"
 
 
 def test_fetched_and_prepared(data, call):
@@ -155,3 +164,29 @@ def test_help_says_why_only_the_training_split(command):
 )
 def test_faults_are_one_line(data, call, name, said):
     assert call("fetch", name, "--out", data / "data")[:2] == (1, {"error": said})
+
+
+def test_only_splits_that_a_source_has_are_offered(data, call):
+    code, result, _ = call("fetch", "pbc", "--splits", "all", "--out", data / "data")
+    assert code == 1
+    assert result["error"].startswith("--splits: expected some of train, val, test, got 'all'.")
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_bar_that_never_was_leaves_no_line(monkeypatch, terminal):
+    said = io.StringIO()
+    console = Console(file=said, force_terminal=terminal, force_interactive=terminal)
+    monkeypatch.setattr(bcsub.fetch, "progress", console)
+    with bcsub.fetch._bar():
+        pass
+    assert said.getvalue() == ""
+
+
+def test_a_terminal_shows_how_far_a_download_is(monkeypatch):
+    said = io.StringIO()
+    console = Console(file=said, force_terminal=True, force_interactive=True, width=80)
+    monkeypatch.setattr(bcsub.fetch, "progress", console)
+    with bcsub.fetch._bar() as show:
+        show(3_000_000, 12_000_000)
+        console.print("a line")
+    assert "3.0/12.0 MB" in said.getvalue()

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -21,11 +22,22 @@ title = "Five kinds, 64 px"
 classes = ["a", "b", "c", "d", "e"]
 image_px = 64
 """
+TWO = """
+name = "two"
+title = "Two kinds, 64 px"
+classes = ["a", "b"]
+image_px = 64
+"""
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "bcsub", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, check=False)
+
+
+def show(*arguments: object):
+    # Wide, so that help is not wrapped in the middle of what is looked for
+    return CliRunner(env={"COLUMNS": "2000"}).invoke(app, [*map(str, arguments)])
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +127,47 @@ def test_a_filled_table_overrules_and_the_answer_says_so(drawn, tmp_path, capfd)
     wrong = CliRunner().invoke(app, [*command, "--json"])
     assert wrong.exit_code == 1
     assert "a class (a, b, c, d, e) or its number, 0 to 4, got 'f'" in capfd.readouterr().out
+
+
+def test_it_advises_the_options_that_were_used_and_warns_before_deep_is_undone(tmp_path):
+    (tmp_path / "two.toml").write_text(TWO)
+    same = ["--competition", tmp_path / "two.toml"]
+    assert show("draw", tmp_path / "t.npz", "--cells", 60, *same).exit_code == 0
+    command = ["prepare", tmp_path / "t.npz", *same, "--root", tmp_path]
+    shown = show(*command, "--deep", "--seed", 3, "--shares", "60/20/20", "--upscale")
+    assert shown.exit_code == 0
+    assert "warning" not in shown.stderr
+    assert "(1 fold;" in shown.stdout
+    advised = (
+        f"bcsub prepare {tmp_path}/t.npz --competition {tmp_path}/two.toml --shares 60/20/20 "
+        f"--seed 3 --upscale --deep --root {tmp_path}"
+    )
+    page = tmp_path / "work" / "prepare" / "review.html"
+    assert f"<code>{advised}</code>" in page.read_text()
+    assert "already prepared" in show(*shlex.split(advised)[1:]).stderr
+
+    warnings = [line for line in show(*command).stderr.splitlines() if "warning" in line]
+    assert warnings == [
+        "warning: the dataset before was cleaned with --deep, this one is not: what only that "
+        f"finds comes back, and members may go out of date. As before: {advised}"
+    ]
+    assert "--deep" not in page.read_text()
+    assert "warning" not in show(*command, "--seed", 4).stderr
+
+
+def test_help_promises_of_deep_only_what_needs_it():
+    text = " ".join(show("prepare", "--help").stdout.split())
+    assert "Drops exact copies and joke pictures, and with --deep also jokes blended over" in text
+
+
+def test_shares_and_folds_are_not_both_taken(drawn, tmp_path):
+    command = ["prepare", drawn / "t.npz", "--competition", drawn / "five.toml", "--root", tmp_path]
+    shown = show(*command, "--shares", "60/36/4", "--folds", 8)
+    assert shown.exit_code == 1
+    assert shown.stderr == (
+        "error --shares: divides in place of folds, got --folds 8 too. Leave one of them out.\n"
+    )
+    assert not (tmp_path / "work").exists()
 
 
 def test_a_fault_is_one_line_and_exit_1(tmp_path):

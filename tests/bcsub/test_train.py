@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +18,7 @@ from typer.testing import CliRunner
 import bcsub
 from bcsub import training
 from bcsub.app import app
+from cells.asked import Asked
 from cells.errors import WeightsError
 from cells.files import write_json
 from cells.policy import Dose, Policy
@@ -388,10 +390,6 @@ def test_names_or_all_and_not_both(root, names):
             "--set dropuot: no field 'dropuot'. Did you mean 'dropout'?",
         ),
         (
-            ["custom-cnn", "--folds", "4"],
-            "--folds: the dataset has 3 folds, got 4. Run `bcsub prepare ARCHIVE --folds 4`.",
-        ),
-        (
             ["custom-cnn", "--tag", "a/b"],
             "--tag: expected letters, digits, - and _, got 'a/b'.",
         ),
@@ -422,8 +420,20 @@ def test_a_fault_is_one_line_and_exit_1(root, asked, arguments, text):
     assert not (root / "runs").exists()
 
 
+def test_more_folds_than_there_are_and_nothing_else_that_was_asked_of_prepare_is_lost(root):
+    summary = root / "work" / "prepare" / "summary.json"
+    summary.parent.mkdir(exist_ok=True)
+    noted = Asked("t.npz", shares="60/36/4", deep=True)
+    summary.write_text(json.dumps({"asked": asdict(noted)}))
+    assert refusal("train", "custom-cnn", "--folds", "4", "--root", root) == (
+        "--folds: expected at most the dataset's 3, got 4. "
+        f"Run `bcsub prepare t.npz --folds 4 --deep --root {root}`."
+    )
+
+
 def test_without_a_dataset(tmp_path, capfd):
-    expected = f"{tmp_path}/work/dataset.h5: no such file. Run `bcsub prepare ARCHIVE` first."
+    advice = f"Run `bcsub prepare ARCHIVE --root {tmp_path}` first."
+    expected = f"{tmp_path}/work/dataset.h5: no such file. {advice}"
     command = ["train", "custom-cnn", "--root", tmp_path]
     assert refusal(*command) == expected
     capfd.readouterr()

@@ -32,7 +32,8 @@ def test_a_dataset_prepared_anew_under_a_running_command_is_noticed(tmp_path: Pa
 def test_a_dataset_that_is_gone_or_damaged_meanwhile_is_one_line(tmp_path: Path) -> None:
     dataset = write_colours(tmp_path)
     dataset.path.write_bytes(b"no HDF5")
-    with pytest.raises(DatasetError, match=r"damaged .* Run `bcsub prepare ARCHIVE` again\."):
+    advice = rf"damaged .* Run `bcsub prepare ARCHIVE --root {tmp_path}` again\."
+    with pytest.raises(DatasetError, match=advice):
         dataset.images(np.array([0]))
     dataset.path.unlink()
     with pytest.raises(DatasetError, match=r"dataset\.h5: damaged"):

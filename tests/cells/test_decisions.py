@@ -184,7 +184,7 @@ def test_another_archives_decisions_are_put_aside_and_come_back(tmp_path):
     ours = read(tmp_path)
     assert ours.by_row == {}  # nor is "squashed", no class of ours, a fault
     assert theirs.read_bytes() == content  # nothing moves before something is written
-    assert ours.make_room(tmp_path, lines.append)
+    assert ours.make_room(tmp_path, "bcsub prepare t.npz --deep", lines.append)
     aside = tmp_path / f"review.{'b' * 12}.csv"
     assert not theirs.exists()
     assert aside.read_bytes() == content
@@ -193,7 +193,7 @@ def test_another_archives_decisions_are_put_aside_and_come_back(tmp_path):
     write(tmp_path, line(5, "keep"))
     back = read_decisions(tmp_path, OTHER, ("squashed", "b"))
     assert sorted(back.by_row) == [1, 2]
-    assert back.make_room(tmp_path, lines.append)
+    assert back.make_room(tmp_path, "bcsub prepare t.npz --deep", lines.append)
     assert lines[1:] == [
         f"{theirs}: decisions about another archive. Kept as review.{'a' * 12}.csv",
         f"{aside}: decisions about this archive. Taken back into review.csv",
@@ -205,7 +205,7 @@ def test_another_archives_decisions_are_put_aside_and_come_back(tmp_path):
 def test_a_table_put_aside_is_never_overwritten(tmp_path):
     write(tmp_path, line(1, "drop", THEIRS), name=f"review.{'b' * 12}.csv")
     write(tmp_path, line(2, "drop", THEIRS))
-    assert read(tmp_path).make_room(tmp_path, lambda line: None)
+    assert read(tmp_path).make_room(tmp_path, "bcsub prepare t.npz --deep", lambda line: None)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         f"review.{'b' * 12}-2.csv",
         f"review.{'b' * 12}.csv",
@@ -214,7 +214,7 @@ def test_a_table_put_aside_is_never_overwritten(tmp_path):
 
 def test_another_archives_table_without_a_decision_makes_no_backup(tmp_path):
     table = write(tmp_path, line(1, "", THEIRS))
-    assert read(tmp_path).make_room(tmp_path, pytest.fail)
+    assert read(tmp_path).make_room(tmp_path, "bcsub prepare t.npz --deep", pytest.fail)
     assert list(tmp_path.iterdir()) == [table]
 
 
@@ -222,5 +222,7 @@ def test_a_table_saved_meanwhile_is_not_overwritten(tmp_path):
     table, lines = write(tmp_path, line(1, "keep")), []
     found = read(tmp_path)
     write(tmp_path, line(1, "drop"))
-    assert not found.make_room(tmp_path, lines.append)
-    assert lines == [f"{table}: changed meanwhile, left as it is. Run `bcsub prepare` again."]
+    assert not found.make_room(tmp_path, "bcsub prepare t.npz --deep", lines.append)
+    assert lines == [
+        f"{table}: changed meanwhile, left as it is. Run `bcsub prepare t.npz --deep` again."
+    ]

@@ -140,6 +140,24 @@ def test_wrong_pixels(tmp_path, images, said):
     assert fault(write(tmp_path, images=images, labels=LABELS)).startswith(said)
 
 
+@pytest.mark.parametrize(
+    ("content", "got"), [(b"<html>Sign in</html>", "another kind of file"), (b"", "an empty one")]
+)
+@pytest.mark.parametrize("name", ["t.h5", "t.HDF5"])
+def test_what_is_only_called_hdf5(tmp_path, name, content, got):
+    path = tmp_path / name
+    path.write_bytes(content)
+    assert fault(path) == (
+        f"{name}: expected an HDF5 file, got {got}. Download it again, or write it with h5py."
+    )
+
+
+def test_an_npz_is_read_whatever_it_is_called(tmp_path):
+    with (tmp_path / "t.h5").open("wb") as file:
+        np.savez(file, images=IMAGES, labels=LABELS)
+    np.testing.assert_array_equal(read_archive(tmp_path / "t.h5", THREE).images, IMAGES)
+
+
 def test_a_damaged_file(tmp_path):
     path = write(tmp_path, images=np.concatenate([IMAGES] * 50), labels=np.tile(LABELS, 50))
     path.write_bytes(path.read_bytes()[:5000])

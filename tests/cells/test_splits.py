@@ -1,7 +1,7 @@
 import pytest
 
 from cells.errors import ArchiveError
-from cells.splits import parse_splits, split_named
+from cells.splits import PUBLISHED, parse_splits, split_named
 
 
 def test_splits_come_in_their_own_order():
@@ -17,6 +17,12 @@ def test_an_unknown_split(text):
         f"--splits: expected some of train, val, test, unsplit, got {text!r}. Leave it out: train "
         "is what may be learnt from."
     )
+
+
+def test_what_a_source_does_not_have_is_not_offered():
+    assert parse_splits("test,train", PUBLISHED) == ("train", "test")
+    with pytest.raises(ArchiveError, match="expected some of train, val, test, got 'unsplit'"):
+        parse_splits("unsplit", PUBLISHED)
 
 
 @pytest.mark.parametrize(

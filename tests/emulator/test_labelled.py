@@ -56,7 +56,8 @@ def test_clean_takes_the_images_themselves(root, competition):
 
 
 def test_without_a_dataset_the_next_step_is_named(tmp_path, competition):
-    with pytest.raises(DatasetError, match=r"no such file\. Run `bcsub prepare ARCHIVE` first\."):
+    advice = rf"no such file\. Run `bcsub prepare ARCHIVE --root {tmp_path}` first\."
+    with pytest.raises(DatasetError, match=advice):
         choose_set(tmp_path, competition)
 
 

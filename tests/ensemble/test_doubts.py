@@ -118,12 +118,32 @@ def test_they_come_onto_page_and_table_and_decisions_stay(prepared):
     ]
     assert [line["suggested"] for line in table(prepared)] == ["lobed", "flat", "round", ""]
     page = (folder / "review.html").read_text()
-    assert "Looked at: 48 of 120 rows that stayed, those held out by cnn-cpu." in page
+    assert (
+        "Looked at: 48 of 120 rows that stayed, those held out by cnn-cpu (accuracy 0.94)." in page
+    )
     assert "members say lobed 0.90, round 0.05" in page
 
     prepared.run("atto-cpu", 0, probs=contradict([3]))  # two voices against the label of row 6 only
     assert [each["row"] for each in review(prepared)["doubted"]] == [6]
     assert [int(line["row"]) for line in table(prepared)] == [6, 12]
+
+
+def test_doubts_of_members_that_are_often_wrong_come_with_a_warning(prepared):
+    prepared.run("good-cpu", 0, probs=contradict([3]))  # 47 of 48 right
+    lines = []
+    assert review(prepared, lines=lines)["warning"] is None
+    prepared.run("weak-cpu", 0, probs=contradict(np.arange(20)))  # 28 of 48
+    result = review(prepared, lines=lines)
+    assert result["accuracies"] == [0.9792, 0.5833]
+    assert result["warning"] == (
+        "1 of 2 members are right about less than 0.80 of what they held out, at worst 0.58: many "
+        "of these doubts are their own errors. Train longer, or ask only good ones: "
+        "bcsub review RUN"
+    )
+    assert [line for line in lines if "warning" in line] == [f"warning: {result['warning']}"]
+    page = (prepared.path / "work" / "prepare" / "review.html").read_text()
+    assert "held out by good-cpu (accuracy 0.98), weak-cpu (accuracy 0.58)." in page
+    assert f"Warning: {result['warning']}." in page
 
 
 def test_without_members(prepared):
@@ -144,5 +164,5 @@ def test_a_dataset_prepared_otherwise(prepared):
             review(prepared)
         assert str(error.value) == (
             f"{summary}: expected one of dataset data-one, got {got}. "
-            "Run `bcsub prepare ARCHIVE` again."
+            f"Run `bcsub prepare ARCHIVE --root {prepared.path}` again."
         )
