@@ -17,12 +17,11 @@ from threadpoolctl import threadpool_limits
 
 from cells.dataset import COPY, JOKE, KEPT, OUTLIER
 from cells.near_copies import near_pairs, repeated
-from cells.outliers import strangeness
+from cells.outliers import limit, strangeness, with_form
 from cells.repeats import Repeats, find_repeats
 
-VERSION = 2  # raise it when another rule lets other rows stay: it is part of the fingerprint
+VERSION = 3  # raise it when another rule lets other rows stay: it is part of the fingerprint
 JOKE_TIMES = 36  # a cell turns up two or three times by accident, never more than three dozen times
-NO_CELL = 8.4  # sd from the nearest kind of cell: the strangest real cells reach 8.2
 ODD = 4.0  # sd from which a likeness to a joke counts for more; one cell in thirty
 DOUBTFUL = 0.1  # doubt from which a kept row gets a reason
 LEAST_DEEP = 100  # pictures from which it can be learnt what cells look like
@@ -114,8 +113,11 @@ def _look_deeper(
     found = strangeness(pictures, ~known, report)
     report("looking for jokes blended over cells, and for parts of jokes")
     repeats = find_repeats(pictures, found.layout, found.points, known, found.score >= ODD)
-    alone = ~repeats.joke & (found.score >= NO_CELL)
-    doubt = 1 - 0.5 ** ((found.score / NO_CELL) ** 4)  # .5 where a picture is dropped as no cell
+    report("teaching a small network what cells look like")
+    found = with_form(found, pictures, ~repeats.joke)
+    no_cell = limit(found.score[~repeats.joke])
+    alone = ~repeats.joke & (found.score >= no_cell)
+    doubt = 1 - 0.5 ** ((found.score / no_cell) ** 4)  # .5 where a picture is dropped as no cell
     why = {
         number: _why_repeated(repeats, number, first)
         for number in np.flatnonzero(repeats.joke & ~known).tolist()

@@ -3,16 +3,18 @@
 Nothing is known of what strangers look like. Each picture becomes a few numbers (how unusual its
 layout is, its colours, its texture at three scales), and a mixture of normal distributions is
 fitted to those of the archive, since cells come in several kinds and stains. All is learnt twice,
-the second time without the rows that looked strange.
+the second time without the rows that looked strange. A small network then judges the form
+(cells/cell_network.py): what has a cell's colours and detail, but not its shape.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from sklearn.mixture import GaussianMixture
 
+from cells.cell_network import spoiltness
 from cells.layout import Layout, fit_layout, robust_sd, thumbnails
 from cells.texture import NAMES, SCALES, texture
 
@@ -25,6 +27,12 @@ MAIN_AXES = 32  # of the layout: what differs most between cells
 COLOUR_PX = 48
 LIGHTS, HUES = 16, 24  # bins of lightness, and of each of the two colour axes
 RARE = 0.004  # a colour is rare when fewer than this share of the trusted pictures have it
+
+FORM = 1.5  # what a robust sd of the network's logit counts for
+TAIL_FROM = 7.0  # sd; TAIL of an archive's cells lie beyond it, half as many beyond each sd more:
+TAIL = 0.002  # on 11,951 real cells 23, 10, 6, 3, 2 and 0 lay beyond 7, 8, 9, 10, 11 and 12
+TIMES_MORE = 8  # pictures beyond a limit are no cells where there are so many times more
+LEAST_LIMIT = 5.5  # sd; the tail is not known to look so below
 
 
 @dataclass(frozen=True)
@@ -63,6 +71,39 @@ def strangeness(
     first = _describe(images, thumbs, trusted, SCALES[1:], rng)
     report("learning it again, finer, without what looked strange")
     return _describe(images, thumbs, first.ordinary, SCALES, rng)
+
+
+def with_form(found: Strangeness, images: np.ndarray, trusted: np.ndarray) -> Strangeness:
+    """The same with the network's opinion in it.
+
+    images: (n, px, px, 3) uint8. trusted: (n,) bool, rows that may be learnt from at all.
+    """
+    learn = found.ordinary & trusted
+    form = FORM * robust_z(spoiltness(images, learn), learn)
+    return replace(
+        found,
+        score=np.hypot(found.score, np.maximum(form, 0)),
+        parts=np.column_stack([found.parts, form]),
+        names=(*found.names, "form"),
+    )
+
+
+def limit(score: np.ndarray) -> float:
+    """The score from which pictures are no cells: there are too many of them to be odd cells.
+
+    score: (n,), of with_form. Every archive has some odd cells: one picture alone must lie farther
+    out than a dozen of them. At the limit, one in TIMES_MORE is expected to be a cell.
+    """
+    far = np.sort(score[score >= LEAST_LIMIT])[::-1]
+    enough = np.arange(1, len(far) + 1) >= TIMES_MORE * _expected(far, len(score))
+    if enough.any():
+        return float(far[enough][-1])
+    return TAIL_FROM + max(0.0, float(np.log2(TIMES_MORE * TAIL * len(score))))
+
+
+def _expected(score: np.ndarray, rows: int) -> np.ndarray:
+    """How many of as many cells lie beyond each score."""
+    return rows * TAIL * 2 ** (TAIL_FROM - score)
 
 
 def _describe(
