@@ -24,6 +24,7 @@ VERSION = 3  # raise it when another rule lets other rows stay: it is part of th
 JOKE_TIMES = 36  # a cell turns up two or three times by accident, never more than three dozen times
 ODD = 4.0  # sd from which a likeness to a joke counts for more; one cell in thirty
 DOUBTFUL = 0.1  # doubt from which a kept row gets a reason
+LEAST_FOR_NETWORK = 1000  # pictures; a network that has seen few calls other cells spoilt
 LEAST_DEEP = 100  # pictures from which it can be learnt what cells look like
 
 
@@ -113,8 +114,9 @@ def _look_deeper(
     found = strangeness(pictures, ~known, report)
     report("looking for jokes blended over cells, and for parts of jokes")
     repeats = find_repeats(pictures, found.layout, found.points, known, found.score >= ODD)
-    report("teaching a small network what cells look like")
-    found = with_form(found, pictures, ~repeats.joke)
+    if len(pictures) >= LEAST_FOR_NETWORK:
+        report("teaching a small network what cells look like")
+        found = with_form(found, pictures, ~repeats.joke)
     no_cell = limit(found.score[~repeats.joke])
     alone = ~repeats.joke & (found.score >= no_cell)
     doubt = 1 - 0.5 ** ((found.score / no_cell) ** 4)  # .5 where a picture is dropped as no cell

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 Spoil = Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
-"""(a cell (px, px, 3) uint8, all cells (n, px, px, 3), generator) → (px, px, 3), 0-255 and beyond."""
+"""(a cell (px, px, 3) uint8, all cells (n, px, px, 3), generator) → (px, px, 3), 0-255 or beyond."""
 
 NOISY = 0.15  # share of the spoilt pictures with noise on top
 NOISE = (2.0, 12.0)  # its sd, in grey levels
@@ -113,9 +113,11 @@ def warped(cell: np.ndarray, cells: np.ndarray, generator: np.random.Generator) 
         return cv2.remap(cell, x + shift[0], y + shift[1], cv2.INTER_LINEAR, borderMode=border)
     centre = (px / 2, px / 2)
     if way < 0.63:
-        return cv2.warpPolar(cell, (px, px), centre, 0.7 * px, cv2.WARP_INVERSE_MAP)
+        flags = cv2.WARP_INVERSE_MAP + cv2.WARP_FILL_OUTLIERS
+        return cv2.warpPolar(cell, (px, px), centre, 0.7 * px, flags)
     if way < 0.75:
-        unrolled = cv2.warpPolar(cell, (px, px), centre, 0.6 * px, cv2.INTER_LINEAR)
+        flags = cv2.INTER_LINEAR + cv2.WARP_FILL_OUTLIERS
+        unrolled = cv2.warpPolar(cell, (px, px), centre, 0.6 * px, flags)
         return np.rot90(unrolled, generator.integers(4))
     return np.roll(cell, generator.integers(px // 3, 2 * px // 3 + 1, 2), axis=(0, 1))
 
@@ -222,7 +224,8 @@ def _ellipse(picture: np.ndarray, colour: list[int], generator: np.random.Genera
 
 def _rectangle(picture: np.ndarray, colour: list[int], generator: np.random.Generator) -> None:
     corners = (generator.uniform(-0.1, 1.1, (2, 2)) * len(picture)).astype(int).tolist()
-    cv2.rectangle(picture, *corners, colour, int(generator.choice([-1, -1, -1, 1, 2, 5])))
+    width = int(generator.choice([-1, -1, -1, 1, 2, 5]))
+    cv2.rectangle(picture, corners[0], corners[1], colour, width)
 
 
 FIGURES = (_polygon, _line, _ellipse, _rectangle)

@@ -7,7 +7,7 @@ from cells.clean import LEAST_DEEP, clean
 from cells.dataset import KEPT
 from cells.drawn_cells import draw_cells
 from cells.layout import fit_layout, robust_sd, thumbnails
-from cells.outliers import rare_colours, robust_z, unusual_tint
+from cells.outliers import limit, rare_colours, robust_z, unusual_tint
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +34,22 @@ def test_without_deep_single_strangers_stay(cells, strangers):
     found = clean(np.concatenate([cells, strangers]), np.zeros(404, int))
     assert (found.dropped == KEPT).all()
     assert not found.doubt.any()
+
+
+def test_the_limit_by_hand():
+    # Of 1,000 rows two are expected beyond 7, one beyond 8; eight times as many must be there.
+    calm = np.full(1000, 2.0)
+    assert limit(np.r_[calm[:984], np.full(16, 7.0)]) == 7
+    assert limit(np.r_[calm[:985], np.full(15, 7.0)]) == pytest.approx(11)
+    assert limit(np.r_[calm[:992], np.full(8, 8.0)]) == 8
+    assert limit(np.r_[calm[:999], 11.1]) == pytest.approx(11.1)
+    assert limit(np.r_[calm[:999], 10.9]) == pytest.approx(11)  # one alone must lie farther out
+
+
+def test_a_picture_that_colour_alone_gives_away_goes(cells):
+    turned = cells[:4][..., (2, 0, 1)]
+    found = clean(np.concatenate([cells, turned]), np.zeros(404, int), deep=True)
+    assert (found.dropped[400:] != KEPT).all()
 
 
 def test_too_few_pictures_teach_nothing(cells):
