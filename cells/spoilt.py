@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 Spoil = Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
-"""(a cell (px, px, 3) uint8, all cells (n, px, px, 3), generator) → (px, px, 3), 0-255 or beyond."""
+"""(a cell (px, px, 3) uint8, all cells (n, px, px, 3), generator) → (px, px, 3), 0-255."""
 
 NOISY = 0.15  # share of the spoilt pictures with noise on top
 NOISE = (2.0, 12.0)  # its sd, in grey levels
@@ -62,7 +62,7 @@ def tiles(cell: np.ndarray, cells: np.ndarray, generator: np.random.Generator) -
     cut = whole.reshape(count, side, count, side, 3).swapaxes(1, 2).reshape(-1, side, side, 3)
     cut = generator.permutation(cut)
     if generator.random() < 0.5:
-        cut = np.stack([np.rot90(tile, generator.integers(4)) for tile in cut])
+        cut = np.stack([np.rot90(tile, int(generator.integers(4))) for tile in cut])
     laid = cut.reshape(count, count, side, side, 3).swapaxes(1, 2)
     return cv2.resize(laid.reshape(side * count, side * count, 3), (px, px))
 
@@ -118,7 +118,7 @@ def warped(cell: np.ndarray, cells: np.ndarray, generator: np.random.Generator) 
     if way < 0.75:
         flags = cv2.INTER_LINEAR + cv2.WARP_FILL_OUTLIERS
         unrolled = cv2.warpPolar(cell, (px, px), centre, 0.6 * px, flags)
-        return np.rot90(unrolled, generator.integers(4))
+        return np.rot90(unrolled, int(generator.integers(4)))
     return np.roll(cell, generator.integers(px // 3, 2 * px // 3 + 1, 2), axis=(0, 1))
 
 
