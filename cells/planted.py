@@ -3,8 +3,8 @@
     python -m cells.planted [ARCHIVE.npz] --seed 0 --seed 1
 
 prints a table of the kinds for each seed. Without an archive the cells are drawn; with one, as
-many of the rows that plain cleaning keeps are taken from it. What is planted is of the held-out
-family of cells/joke_pictures.py, unless --development is given.
+many of the rows that plain cleaning keeps are taken from it. What is planted is of
+cells/held_out_pictures.py; with --development, of cells/joke_pictures.py.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,12 +20,14 @@ from rich.console import Console
 from rich.table import Table
 
 from cells.archive import LabelledImages, read_archive
+from cells.brushes import Draw
 from cells.cell_kinds import KINDS
 from cells.clean import clean
 from cells.competition import DEFAULT, load_competition
 from cells.dataset import JOKE, KEPT
 from cells.drawn_cells import draw_cells
-from cells.joke_pictures import DEVELOPMENT, HELD_OUT, Draw
+from cells.held_out_pictures import HELD_OUT
+from cells.joke_pictures import DEVELOPMENT
 
 JOKES = 5  # different pictures; each stands under a label of its own
 CELL, STRANGER = "cell", "stranger"

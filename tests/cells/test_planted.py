@@ -8,7 +8,8 @@ from typer.testing import CliRunner
 from cells.clean import clean
 from cells.dataset import JOKE, KEPT, OUTLIER
 from cells.drawn_cells import draw_cells
-from cells.joke_pictures import DEVELOPMENT, HELD_OUT
+from cells.held_out_pictures import HELD_OUT
+from cells.joke_pictures import DEVELOPMENT
 from cells.planted import (
     CELL,
     CHANGES,
@@ -38,12 +39,13 @@ def test_every_picture_is_drawn_anew_for_each_seed(cells, pictures):
         assert one.shape == (96, 96, 3)
         assert one.dtype == np.uint8
         np.testing.assert_array_equal(one, same)
-        assert (one != other).any()
+        assert (one != other).mean() > 0.01
 
 
 def test_the_two_families_share_no_picture():
     assert not set(DEVELOPMENT) & set(HELD_OUT)
     assert not set(DEVELOPMENT.values()) & set(HELD_OUT.values())
+    assert len(HELD_OUT) == 13
 
 
 def test_each_change_does_what_it_says(cells, rng):
@@ -73,7 +75,8 @@ def test_planting_says_what_stands_where(cells):
         of_joke = (planted.picture == name) & (planted.kind != STRANGER)
         assert len(set(planted.labels[of_joke])) == 1  # a joke stands under one label only
         assert name not in planted.picture[planted.kind == STRANGER]
-    assert len({image.tobytes() for image in planted.images}) == 54
+    # Of 24 cells, one may lie under the same joke twice: blends are left out.
+    assert len({image.tobytes() for image in planted.images[planted.kind != "blended"]}) == 49
 
 
 def test_recall_by_hand():
