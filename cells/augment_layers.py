@@ -178,7 +178,16 @@ class AugMix(_Loops, keras_cv.layers.AugMix):
 
     def _loop_on_depth(self, depth: tf.Tensor, image: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         which = self._random_generator.uniform((), 0, 9, tf.int32)
-        return depth + 1, self._apply_op(image, which)
+        image = self._apply_op(image, which)
+        with tf.control_dependencies([image]):  # else the next may draw before this has drawn
+            return depth + 1, image
+
+    def _loop_on_width(
+        self, image: tf.Tensor, weights: tf.Tensor, chain: tf.Tensor, result: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
+        image, weights, chain, result = super()._loop_on_width(image, weights, chain, result)
+        with tf.control_dependencies([result]):
+            return image, weights, tf.identity(chain), result
 
     def _solarize(self, image: tf.Tensor) -> tf.Tensor:
         return self.negative(image)
