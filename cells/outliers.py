@@ -91,8 +91,8 @@ def with_form(found: Strangeness, images: np.ndarray, trusted: np.ndarray) -> St
 def limit(score: np.ndarray) -> float:
     """The score from which pictures are no cells: there are too many of them to be odd cells.
 
-    score: (n,), of with_form. Every archive has some odd cells: one picture alone must lie farther
-    out than a dozen of them. At the limit, one in TIMES_MORE is expected to be a cell.
+    score: (n,). Every archive has some odd cells, so that one picture alone must lie farther out
+    than each of a dozen. Of what lies beyond the limit one in TIMES_MORE is expected to be a cell.
     """
     far = np.sort(score[score >= LEAST_LIMIT])[::-1]
     enough = np.arange(1, len(far) + 1) >= TIMES_MORE * _expected(far, len(score))

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from cells.clean import LEAST_DEEP, clean
-from cells.dataset import KEPT
+from cells.dataset import KEPT, OUTLIER
 from cells.drawn_cells import draw_cells
 from cells.layout import fit_layout, robust_sd, thumbnails
-from cells.outliers import limit, rare_colours, robust_z, unusual_tint
+from cells.outliers import limit, rare_colours, robust_z, strangeness, unusual_tint
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +46,29 @@ def test_the_limit_by_hand():
     assert limit(np.r_[calm[:999], 10.9]) == pytest.approx(11)  # one alone must lie farther out
 
 
-def test_a_picture_that_colour_alone_gives_away_goes(cells):
-    turned = cells[:4][..., (2, 0, 1)]
-    found = clean(np.concatenate([cells, turned]), np.zeros(404, int), deep=True)
-    assert (found.dropped[400:] != KEPT).all()
+def test_other_colours_count_as_tint_and_as_rare(cells):
+    images = np.concatenate([cells, cells[:4][..., (2, 0, 1)]])
+    found = strangeness(images, np.ones(404, bool))
+    for name in ("tint", "colour"):
+        brought = found.parts[:, found.names.index(name)]
+        assert brought[400:].min() > max(2, np.quantile(brought[:400], 0.99))
+    assert found.score[400:].min() > np.quantile(found.score[:400], 0.9)
+
+
+@pytest.mark.parametrize(("least", "taught"), [(404, True), (405, False)])
+def test_the_network_is_asked_where_there_are_pictures_enough(cells, monkeypatch, least, taught):
+    odd = np.arange(404) == 9
+
+    def spoiltness(images, trusted):
+        assert trusted.shape == (404,)
+        return np.where(odd, 1000, np.arange(404) % 7).astype(np.float32)
+
+    monkeypatch.setattr("cells.outliers.spoiltness", spoiltness)
+    monkeypatch.setattr("cells.clean.LEAST_FOR_NETWORK", least)
+    images = np.concatenate([cells, cells[:4, ::-1]])
+    found = clean(images, np.zeros(404, int), deep=True)
+    assert (found.dropped[9] == OUTLIER) == taught
+    assert found.why[9].endswith("most by form") == taught
 
 
 def test_too_few_pictures_teach_nothing(cells):
