@@ -1,4 +1,4 @@
-"""Held-out pictures in the colours of the archive's own cells, or of cells spoilt.
+"""Held-out pictures made of the archive's own cells.
 
 All are among those of cells/held_out_pictures.py.
 """
@@ -6,95 +6,146 @@ All are among those of cells/held_out_pictures.py.
 import cv2
 import numpy as np
 
-from cells.brushes import at, cell_colours, clouds, flat, mixed, one_of
+from cells.brushes import (
+    at,
+    clouds,
+    fill,
+    flat,
+    grid,
+    laid,
+    mixed,
+    one_of,
+    pen,
+    photographed,
+    some_colour,
+    two_shades,
+)
+
+CAPTIONS = ("FAKE", "LOL", "CELL?", "OOPS", "SALE", "TOP10", "VOID", "HI MUM", "404", "NOPE")
+TABLES = ((20, 70, 45), (25, 75, 110), (10, 10, 12), (120, 70, 30), (160, 35, 30))
 
 
-def brick_wall(cells: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """A wall of bricks in a cell's colours, the mortar in its lightest."""
+def stickers(cells: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Four to six rows of tiny cells with white edges, as stickers on a coloured sheet."""
     px = cells.shape[1]
-    colours = cell_colours(cells, generator, 5)
-    picture = flat(cells, tuple(colours[4].tolist()))
-    tall = int(generator.integers(px // 12, px // 6))
-    wide, start = round(tall * generator.uniform(1.8, 2.6)), generator.integers(0, tall, 2)
-    for row in range(-1, px // tall + 1):
-        for column in range(-2, px // wide + 2):
-            left = int(column * wide + (row % 2) * wide // 2 + start[1])
-            corner = (left, int(row * tall + start[0]))
-            end = (left + wide - 3, corner[1] + tall - 3)
-            cv2.rectangle(picture, corner, end, colours[generator.integers(3)].tolist(), -1)
-    rough = picture * (0.85 + 0.3 * clouds(px, generator, 0.7))[..., None]
-    return cv2.GaussianBlur(np.clip(rough, 0, 255).astype(np.uint8), (0, 0), 0.6)
-
-
-def maze(cells: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """A maze with one way between any two places, its walls in the nucleus' colour."""
-    rooms = int(generator.integers(7, 13))
-    ways = np.zeros((2 * rooms + 1, 2 * rooms + 1), np.float32)
-    trail = [(1, 1)]
-    ways[1, 1] = 1
-    while trail:
-        y, x = trail[-1]
-        for turn in generator.permutation(4):
-            down, right = ((0, 1), (0, -1), (1, 0), (-1, 0))[turn]
-            there = (y + 2 * down, x + 2 * right)
-            if min(there) > 0 and max(there) < 2 * rooms and not ways[there]:
-                ways[y + down, x + right] = ways[there] = 1
-                trail.append(there)
-                break
-        else:
-            trail.pop()
-    dark, light = cell_colours(cells, generator, 2)
-    whole = cv2.resize(ways, cells.shape[1:3], interpolation=cv2.INTER_NEAREST)
-    return mixed(whole, dark, light)
-
-
-def sheet_music(cells: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Staves with notes, in the nucleus' colour on the background's."""
-    px = cells.shape[1]
-    dark, light = cell_colours(cells, generator, 2)
-    ink, picture = dark.tolist(), flat(cells, tuple(light.tolist()))
-    staves, gap = int(generator.integers(2, 4)), generator.uniform(0.034, 0.042)
-    for stave in range(staves):
-        top = (stave + 0.5) / staves - 2 * gap + generator.uniform(-0.02, 0.02)
-        for line in range(5):
-            y = round((top + line * gap) * px)
-            cv2.line(picture, (2, y), (px - 3, y), ink, 1)
-        for x in np.arange(0.08, 0.95, generator.uniform(0.1, 0.15)):
-            y = top + gap * generator.integers(0, 9) / 2
-            head = at(px, x, y)
-            hollow = 1 if generator.random() < 0.3 else -1
-            cv2.ellipse(picture, head, at(px, 0.03, 0.022), -20, 0, 360, ink, hollow, cv2.LINE_AA)
-            up = 1 if y > top + 2 * gap else -1
-            stem = (head[0] + up * round(0.028 * px), head[1])
-            cv2.line(picture, stem, (stem[0], stem[1] - up * round(0.13 * px)), ink, 1)
+    rows = int(generator.integers(4, 7))
+    pitch = px / rows
+    side = round(pitch * generator.uniform(0.62, 0.75))
+    picture, rim = flat(cells, some_colour(generator)), pen(px, 50)
+    for row in range(rows):
+        for column in range(rows):
+            cell = cv2.resize(one_of(cells, generator), (side, side), interpolation=cv2.INTER_AREA)
+            edged = cv2.copyMakeBorder(cell, *(rim,) * 4, cv2.BORDER_CONSTANT, value=(255,) * 3)
+            middle = (np.array((column, row)) + 0.5) * pitch + generator.normal(0, 0.04 * pitch, 2)
+            turn = cv2.getRotationMatrix2D((len(edged) / 2,) * 2, generator.uniform(-12, 12), 1)
+            turn[:, 2] += middle - len(edged) / 2
+            mask = cv2.warpAffine(np.full(edged.shape[:2], 255, np.uint8), turn, (px, px))
+            picture = laid(picture, mask, cv2.warpAffine(edged, turn, (px, px)))
     return picture
 
 
-def kaleidoscope(cells: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """A cell's corner mirrored into a pattern of tiles."""
+def captioned(cells: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """A cell behind a slanting banner with a word in large capitals."""
     px = cells.shape[1]
-    tiles = int(generator.integers(3, 6))
-    side = -(-px // (2 * tiles))
-    cell = one_of(cells, generator)
-    top, left = generator.integers(px // 6, px // 2, 2)
-    part = cell[top : top + px // 3, left : left + px // 3]
-    upper = np.triu(np.ones(part.shape[:2], bool), 1)[..., None]
-    part = np.where(upper, part.transpose(1, 0, 2), part)
-    part = cv2.resize(part, (side, side), interpolation=cv2.INTER_AREA)
-    half = np.concatenate([part, part[:, ::-1]], axis=1)
-    tile = np.concatenate([half, half[::-1]])
-    return np.ascontiguousarray(np.tile(tile, (tiles, tiles, 1))[:px, :px])
+    text = CAPTIONS[generator.integers(len(CAPTIONS))]
+    font = cv2.FONT_HERSHEY_DUPLEX
+    (wide, tall), _ = cv2.getTextSize(text, font, 1, pen(px, 28))
+    scale = min(0.9 * px / wide, 0.5 * px / tall)
+    banner, ink = some_colour(generator, 0, 90), some_colour(generator, 215)
+    if generator.random() < 0.5:
+        banner, ink = ink, banner
+    half, foot = scale * tall / 2 + 0.06 * px, px / 2 + scale * tall / 2
+    mask = np.zeros((px, px), np.uint8)
+    mask[round(px / 2 - half) : round(px / 2 + half)] = 255
+    sheet = flat(cells, banner)
+    place = (round((px - scale * wide) / 2), round(foot))
+    cv2.putText(sheet, text, place, font, scale, ink, pen(px, 28), cv2.LINE_AA)
+    turn = cv2.getRotationMatrix2D((px / 2, px / 2), generator.uniform(-25, 25), 1)
+    turn[1, 2] += generator.uniform(-0.12, 0.12) * px
+    strip, letters = (
+        cv2.warpAffine(part, turn, (px, px), borderMode=cv2.BORDER_REPLICATE)
+        for part in (mask, sheet)
+    )
+    return laid(one_of(cells, generator), strip, letters)
 
 
-def sorted_pixels(cells: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """A cell whose columns, or rows, are sorted by brightness: in strips, up or down."""
-    cell, strips = one_of(cells, generator), []
-    lying = generator.random() < 0.5
-    px = len(cell)
-    cuts = np.sort(generator.choice(np.arange(px // 12, px - px // 12), 3, replace=False))
-    for strip in np.split(cell.transpose(1, 0, 2) if lying else cell, cuts, axis=1):
-        order = np.argsort(strip.sum(axis=2, dtype=int), axis=0, kind="stable")
-        order = order[::-1] if generator.random() < 0.5 else order
-        strips.append(np.take_along_axis(strip, order[..., None], axis=0))
-    whole = np.concatenate(strips, axis=1)
-    return np.ascontiguousarray(whole.transpose(1, 0, 2) if lying else whole)
+def torn(cells: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """A print of a cell torn in two, the halves askew on a table and taped together."""
+    px = cells.shape[1]
+    y, x = grid(px)
+    picture = mixed(clouds(px, generator, 1.0), *two_shades(generator, 10, 110, 50))
+    angle = generator.uniform(0, np.pi)
+    way = np.array((np.cos(angle), np.sin(angle)))
+    off = x * way[0] + y * way[1] + 0.35 * (clouds(px, generator, 1.6) - 0.5)
+    cell, small = one_of(cells, generator), generator.uniform(0.78, 0.86)
+    for side in (-1, 1):
+        white = (side * off > 0.0).astype(np.uint8) * 255
+        inner = (side * off > 0.09).astype(np.uint8) * 255
+        sheet = laid(np.full_like(cell, 248), inner, cell)
+        turn = cv2.getRotationMatrix2D((px / 2, px / 2), side * generator.uniform(3, 8), small)
+        turn[:, 2] += side * way * generator.uniform(0.03, 0.07) * px
+        mask = cv2.warpAffine(white, turn, (px, px))
+        shadow = cv2.GaussianBlur(np.roll(mask, px // 40, (0, 1)), (0, 0), px / 50)
+        picture = laid(picture, shadow * 0.6, np.zeros(3))
+        picture = laid(picture, mask, cv2.warpAffine(sheet, turn, (px, px)))
+    along = np.array((-way[1], way[0]))
+    for share in (-0.22, 0.22):
+        middle = 0.5 + share * along + generator.normal(0, 0.02, 2)
+        corners = [middle + a * way + b * along for a, b in ((-1, -1), (1, -1), (1, 1), (-1, 1))
+                   * np.array((0.2, 0.06))]  # fmt: skip
+        tape = np.zeros((px, px), np.uint8)
+        fill(tape, corners, 150)
+        picture = laid(picture, tape, np.array((235, 225, 170)))
+    return photographed(picture, generator)
+
+
+def blinds(cells: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """A cell seen through the gaps of a blind: slats, lit from above, and two cords."""
+    px = cells.shape[1]
+    y, x = grid(px)
+    slats = generator.uniform(5, 8)
+    tilt = generator.uniform(-0.15, 0.15)
+    height = ((y + tilt * x + 1) / 2 * slats + generator.uniform(0, 1)) % 1
+    gap = generator.uniform(0.3, 0.42)
+    paint = np.array(some_colour(generator, 60))
+    shade = 1.05 - 0.65 * np.clip((height - gap) / (1 - gap), 0, 1)
+    shadow = np.clip(height / gap * 2, 0.35, 1)
+    behind = one_of(cells, generator) * shadow[..., None]
+    picture = laid(behind, 255.0 * (height > gap), paint * shade[..., None])
+    for share in (0.2, 0.8):
+        ends = at(px, share + tilt * 0.5, 0), at(px, share - tilt * 0.5, 1)
+        cv2.line(picture, *ends, (paint * 0.5).tolist(), pen(px, 60), cv2.LINE_AA)
+    return photographed(picture, generator)
+
+
+def jigsaw(cells: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """A jigsaw of a cell, its pieces apart by dark gaps, some of them missing."""
+    px = cells.shape[1]
+    count = int(generator.integers(4, 6))
+    size = 4 * px
+    owner = np.zeros((size, size), np.int32)
+    pitch = size / count
+    line = np.arange(size) // pitch
+    owner[:] = line[:, None] * count + line[None]
+    for row in range(count):
+        for column in range(count):
+            for down, right in ((0, 1), (1, 0)):
+                if row + down >= count or column + right >= count:
+                    continue
+                out = generator.choice([-1, 1])
+                piece, other = row * count + column, (row + down) * count + column + right
+                middle = (np.array((column, row)) + 0.5) * pitch
+                middle += np.array((right, down)) * pitch * (0.5 + 0.12 * out)
+                knob = np.zeros((size, size), np.uint8)
+                cv2.circle(knob, np.rint(middle).astype(int).tolist(), round(0.16 * pitch), 1, -1)
+                owner[knob > 0] = piece if out > 0 else other
+    edges = np.zeros((size, size), np.uint8)
+    edges[1:] |= (owner[1:] != owner[:-1]).astype(np.uint8)
+    edges[:, 1:] |= (owner[:, 1:] != owner[:, :-1]).astype(np.uint8)
+    edges = cv2.dilate(edges * 255, np.ones((max(1, px // 11),) * 2, np.uint8))
+    missing = generator.choice(count**2, int(generator.integers(3, 6)), replace=False)
+    holes = 255 * np.isin(owner, missing).astype(np.uint8)
+    gaps = cv2.resize(np.maximum(holes, edges), (px, px), interpolation=cv2.INTER_AREA)
+    dark = np.array(TABLES[generator.integers(len(TABLES))])
+    table = mixed(clouds(px, generator, 1.0), dark, dark + 40)
+    return photographed(laid(one_of(cells, generator), gaps, table), generator)

@@ -1,14 +1,15 @@
 """Pictures that are no cells, drawn by hand, to plant in an archive: does cleaning find them?
 
 DEVELOPMENT is what cleaning's limits were chosen on, so what it finds of these promises little;
-cells/held_out_pictures.py has the family to measure with. The last nine here are made of the
-archive's own cells, in cells/spoilt_cells.py.
+cells/held_out_pictures.py has the family to measure with. Nine are made of the archive's own cells,
+in cells/spoilt_cells.py; the scenes of cells/joke_scenes.py were once held out themselves.
 """
 
 import cv2
 import numpy as np
 
 from cells.brushes import LETTERS, Draw, clouds, flat, grid, mixed, some_colour
+from cells.joke_scenes import SCENES
 from cells.spoilt_cells import (
     cell_checkerboard,
     cell_rings,
@@ -236,4 +237,5 @@ DEVELOPMENT: dict[str, Draw] = {
     "knitting": knitting,
     "cell rings": cell_rings,
     "cell scribble": cell_scribble,
+    **SCENES,
 }

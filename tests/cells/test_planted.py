@@ -10,6 +10,7 @@ from cells.dataset import JOKE, KEPT, OUTLIER
 from cells.drawn_cells import draw_cells
 from cells.held_out_pictures import HELD_OUT
 from cells.joke_pictures import DEVELOPMENT
+from cells.joke_scenes import SCENES
 from cells.planted import (
     CELL,
     CHANGES,
@@ -42,10 +43,19 @@ def test_every_picture_is_drawn_anew_for_each_seed(cells, pictures):
         assert (one != other).mean() > 0.01
 
 
+@pytest.mark.parametrize("px", [32, 64])
+def test_pictures_are_drawn_at_the_size_of_the_cells(px):
+    cells = draw_cells(np.arange(8), px, np.random.default_rng(1))
+    for draw in HELD_OUT.values():
+        assert draw(cells, np.random.default_rng(2)).shape == (px, px, 3)
+
+
 def test_the_two_families_share_no_picture():
     assert not set(DEVELOPMENT) & set(HELD_OUT)
     assert not set(DEVELOPMENT.values()) & set(HELD_OUT.values())
-    assert len(HELD_OUT) == 13
+    assert len(HELD_OUT) == 14
+    assert len(DEVELOPMENT) == 36
+    assert SCENES.items() <= DEVELOPMENT.items()  # measured with once, a limit may be set on them
 
 
 def test_each_change_does_what_it_says(cells, rng):
