@@ -20,9 +20,8 @@ from cells.near_copies import near_pairs, repeated
 from cells.outliers import limit, strangeness, with_form
 from cells.repeats import Repeats, find_repeats
 
-VERSION = 3  # raise it when another rule lets other rows stay: it is part of the fingerprint
+VERSION = 4  # raise it when another rule lets other rows stay: it is part of the fingerprint
 JOKE_TIMES = 36  # a cell turns up two or three times by accident, never more than three dozen times
-ODD = 4.0  # sd from which a likeness to a joke counts for more; one cell in thirty
 DOUBTFUL = 0.1  # doubt from which a kept row gets a reason
 LEAST_FOR_NETWORK = 1000  # pictures; a network that has seen few calls other cells spoilt
 LEAST_DEEP = 100  # pictures from which it can be learnt what cells look like
@@ -82,7 +81,7 @@ def clean(
         report(f"too few pictures to learn what cells look like (fewer than {LEAST_DEEP})")
     elif deep:
         with threadpool_limits(1):  # sums in another order would fit other mixtures
-            verdict, doubt, more = _look_deeper(images[first], verdict, first, report)
+            verdict, doubt, more = _look_deeper(images[first], verdict, joke, first, report)
         why |= more
 
     is_first = first[picture] == np.arange(len(images))
@@ -102,18 +101,22 @@ def clean(
 
 
 def _look_deeper(
-    pictures: np.ndarray, verdict: np.ndarray, first: np.ndarray, report: Callable[[str], None]
+    pictures: np.ndarray,
+    verdict: np.ndarray,
+    exact: np.ndarray,
+    first: np.ndarray,
+    report: Callable[[str], None],
 ) -> tuple[np.ndarray, np.ndarray, dict[int, str]]:
     """Jokes blended over cells, parts of jokes, and pictures that are no cell.
 
     pictures: (pictures, px, px, 3) uint8, distinct. verdict: (pictures,) uint8, KEPT or JOKE.
-    first: (pictures,) the archive's row of each.
+    exact: (pictures,) bool, jokes by their exact copies. first: (pictures,) the archive's row.
     Returns the verdict with more in it, the doubt (pictures,), and the new reasons by number.
     """
     known = verdict == JOKE
     found = strangeness(pictures, ~known, report)
     report("looking for jokes blended over cells, and for parts of jokes")
-    repeats = find_repeats(pictures, found.layout, found.points, known, found.score >= ODD)
+    repeats = find_repeats(pictures, found.layout, found.points, known, exact)
     if len(pictures) >= LEAST_FOR_NETWORK:
         report("teaching a small network what cells look like")
         found = with_form(found, pictures, ~repeats.joke)
