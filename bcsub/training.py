@@ -218,9 +218,13 @@ def _rough_hours(runs: list[Run], dataset: Dataset) -> dict[str, float]:
 
 def _what_it_would_take(runs: list[Run], dataset: Dataset) -> str:
     hours = _rough_hours(runs, dataset)
-    parts = ", ".join(f"{name} about {h:.0f} h" for name, h in hours.items())
+    parts = ", ".join(f"{name} about {_length(h)}" for name, h in hours.items())
     total = sum(hours[run.name] for run in runs)
     return (
-        f"no GPU here: the full preset would take {parts}; {total:.0f} h in all. "
+        f"no GPU here: the full preset would take {parts}; {_length(total)} in all. "
         "Use --preset cpu (make train-all PRESET=cpu), or --yes to train it all the same."
     )
+
+
+def _length(hours: float) -> str:
+    return f"{hours:.0f} h" if hours >= 1 else f"{max(1, hours * 60):.0f} min"

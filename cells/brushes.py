@@ -98,6 +98,7 @@ def at(px: int, x: float, y: float) -> tuple[int, int]:
 def fill(picture: np.ndarray, points: np.ndarray | list, colour: int | tuple | list) -> None:
     """Fill the polygon of `points` (x, y), shares of the picture's side, in place."""
     shape = np.rint(np.asarray(points, float) * len(picture)).astype(np.int32)
+    # cv2's stub knows a colour only as floats
     cv2.fillPoly(picture, [shape], colour, cv2.LINE_AA)  # type: ignore[arg-type]
 
 

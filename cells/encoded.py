@@ -57,6 +57,7 @@ def _check(picture: Image.Image) -> None:
         frames = getattr(picture, "n_frames", 1)
         if frames > 1:
             raise _UnusableError(f"{frames} pictures in one file")
+        # a TiffImageFile, as its format says
         bits = picture.tag_v2.get(BITS_PER_SAMPLE, (1,))  # type: ignore[attr-defined]
         if max(bits) > 8:
             raise _UnusableError(f"{max(bits)} bits a channel, expected 8")

@@ -7,6 +7,7 @@ from typing import Any
 from cells.errors import RecipeError
 
 ALIKE = 0.6  # difflib's ratio of two names of which one may be the other, mistyped
+SPELT_OUT = {"learning_rate": "lr"}  # what others call a part of a field's name
 NAMED = 4  # so many fields are proposed; more would help nobody
 
 
@@ -38,7 +39,8 @@ def nearest(recipe: Mapping[str, Any], path: str) -> list[str]:
     name has its words among others ("whole.peak_lr" has lr); then those that differ by a slip of
     the hand. Of a field that holds others ("policy.hue") these are given.
     """
-    asked, fields = path.split("."), dict(_paths(recipe))
+    asked = [SPELT_OUT.get(part, part) for part in path.split(".")]
+    fields = dict(_paths(recipe))
     scores = {name: _likeness(asked, name.split(".")) for name in fields}
     most = max(scores.values())
     found = [name for name, score in scores.items() if score == most >= ALIKE]

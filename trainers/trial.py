@@ -146,7 +146,7 @@ def measured(
     began = time.perf_counter()
     batch = min(recipe.batch, len(data.labels))
     step_s: dict[str, float] = {}
-    with _peak() as peak, tempfile.TemporaryDirectory() as folder:
+    with highest_memory() as peak, tempfile.TemporaryDirectory() as folder:
         batches = training_batches(
             data.images, data.labels, data.classes, recipe, batch, seed, first_epoch=0
         )
@@ -243,7 +243,7 @@ def _pipeline(batches: tf.data.Dataset) -> float:
 
 
 @contextmanager
-def _peak() -> Iterator[list[float]]:
+def highest_memory() -> Iterator[list[float]]:
     """A list whose one number is this process's highest memory meanwhile, in MB."""
     process, highest, over = psutil.Process(), [0.0], threading.Event()
 

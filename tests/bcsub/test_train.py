@@ -335,11 +335,15 @@ def test_what_one_member_cannot_use_is_said_before_the_first_trains(root, asked)
 @pytest.fixture
 def twelve_hours(monkeypatch):
     """No GPU, and a machine that would take 12 hours for the quick network."""
+    _slow(monkeypatch, hours=12)
+
+
+def _slow(monkeypatch, hours):
     recipe = custom_cnn.RECIPE.model_copy(update={"widths": (4, 6), "depths": (0, 1)})
     forward = 2 * devices.multiply_adds(custom_cnn.build(recipe, 16, 3)) / 1e9
     work = forward * 48 * 3 * 2  # images, passes a step, epochs
     monkeypatch.setattr(devices, "gpus", list)
-    monkeypatch.setattr(devices, "matmul_gflops", lambda: work / (12 * 3600))
+    monkeypatch.setattr(devices, "matmul_gflops", lambda: work / (hours * 3600))
 
 
 def test_it_says_what_it_would_take_and_asks(root, asked, twelve_hours):
@@ -350,6 +354,12 @@ def test_it_says_what_it_would_take_and_asks(root, asked, twelve_hours):
     assert refusal(*command) == text.format(12)
     assert refusal(*command, "--folds", 2) == text.format(24)
     assert asked == []
+
+
+def test_what_takes_minutes_is_told_in_minutes(root, asked, monkeypatch):
+    _slow(monkeypatch, hours=0.4)
+    line = refusal("train", "custom-cnn", *SETTINGS, "--folds", 2, "--root", root)
+    assert "would take custom-cnn about 24 min; 48 min in all." in line
 
 
 def test_yes_trains_it_all_the_same(root, asked, twelve_hours):

@@ -31,6 +31,7 @@ RECIPE = {
         # a word of its name
         ("lr", ["head.peak_lr", "head.final_lr", "whole.peak_lr", "whole.final_lr"]),
         ("weight", ["class_weight_power"]),
+        ("whole.learning_rate", ["whole.peak_lr", "whole.final_lr"]),  # as others call it
         # a slip of the hand, at any level
         ("dropuot", ["dropout"]),
         ("patiance", ["head.patience", "whole.patience"]),
