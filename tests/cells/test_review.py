@@ -88,6 +88,15 @@ def test_a_decided_row_is_listed_although_nothing_was_found_about_it():
     assert (listed[2].reason, listed[2].decision, listed[2].stays) == ("joke", "keep", True)
 
 
+def test_a_row_far_from_the_most_doubtful_is_not_listed_with_its_reason(monkeypatch):
+    monkeypatch.setattr("cells.entries.MOST_DOUBTFUL", 1)
+    listed = entries(replace(REVIEW, decisions=decided(r0=("keep", True))))
+    assert [(each.reason, each.row, each.why) for each in listed if each.stays] == [
+        ("doubtful", 7, "dark"),
+        ("manual", 0, ""),
+    ]
+
+
 def test_the_same_picture_is_one_card_unless_decided_otherwise():
     shown = {card.row: card for card in cards(entries(REVIEW), CLASSES)}
     assert sorted(shown) == [0, 1, 5, 6, 7]
