@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bcsub.console import Json, Root, answer, say
+from bcsub.quiet import import_tensorflow
 from cells.competition import DEFAULT
 from cells.splits import SPLITS_HELP, parse_splits
 
@@ -72,6 +73,8 @@ def prepare(
     """
 
     def work() -> dict[str, Any]:
+        if deep:  # a network is taught
+            import_tensorflow()
         from cells.competition import load_competition
         from cells.folds import parse_shares
         from cells.prepare import prepare as prepare_archive

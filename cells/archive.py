@@ -6,7 +6,7 @@ Each reader gives parts; here the splits are chosen, the pictures read, and the 
 import hashlib
 import zipfile
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import h5py
@@ -20,7 +20,7 @@ from cells.fitting import Fit
 from cells.hdf5 import SUFFIXES, hdf5_parts
 from cells.npz import npz_parts
 from cells.parts import Part
-from cells.splits import TRAIN_ONLY, chosen_splits, hidden_warning
+from cells.splits import TRAIN_ONLY, chosen_splits, held_out_folder, hidden_warning
 from cells.stack import choose
 
 
@@ -56,8 +56,12 @@ def read_archive(
     splits: which splits are read of an input that has some; see `cells.splits`.
     Raises ArchiveError, one line, for anything that is not as the competition says.
     """
+    name = path.absolute().name
     parts = _parts(path, competition)
-    chosen = chosen_splits(path.name, [part.split for part in parts if part.split], splits)
+    if every_class and path.is_dir() and not any(part.split for part in parts):
+        own = held_out_folder(path)  # nobody trains on it unasked; who scores on it may
+        parts = [replace(part, split=own) for part in parts]
+    chosen = chosen_splits(name, [part.split for part in parts if part.split], splits)
     taken = [part for part in parts if part.split is None or part.split in chosen]
     unsplit = not chosen
     fit = Fit(competition, upscale, guarded=every_class and unsplit and "unsplit" not in splits)
@@ -66,13 +70,13 @@ def read_archive(
     for part in taken:
         pixels, counts = part.read(fit)
         images.append(pixels)
-        labels.append(_checked_labels(path.name, part.labels, len(pixels), competition))
+        labels.append(_checked_labels(name, part.labels, len(pixels), competition))
         sizes += counts
     together = np.concatenate(labels)
     if not len(together):
-        raise ArchiveError(f"{path.name}: expected images, got none.")
+        raise ArchiveError(f"{name}: expected images, got none.")
     if every_class:
-        _check_every_class(path.name, together, competition)
+        _check_every_class(name, together, competition)
     if unsplit and any(fit.whole_view(*size) for size in sizes):
         chosen = ("unsplit",)
     return LabelledImages(
@@ -80,7 +84,7 @@ def read_archive(
         together,
         _names(taken),
         chosen,
-        hidden_warning(path.name, chosen) or _foreign_splits(path, chosen, fit, sizes),
+        hidden_warning(name, chosen) or _foreign_splits(path, chosen, fit, sizes),
         fit.note(sizes),
     )
 

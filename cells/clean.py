@@ -22,7 +22,7 @@ from cells.repeats import Repeats, find_repeats
 
 VERSION = 4  # raise it when another rule lets other rows stay: it is part of the fingerprint
 JOKE_TIMES = 36  # a cell turns up two or three times by accident, never more than three dozen times
-DOUBTFUL = 0.1  # doubt from which a kept row gets a reason
+ODD = 0.1  # doubt from which a kept row is called odd
 LEAST_FOR_NETWORK = 1000  # pictures; a network that has seen few calls other cells spoilt
 LEAST_DEEP = 100  # pictures from which it can be learnt what cells look like
 
@@ -127,8 +127,9 @@ def _look_deeper(
         number: _why_repeated(repeats, number, first)
         for number in np.flatnonzero(repeats.joke & ~known).tolist()
     }
-    for number in np.flatnonzero((doubt >= DOUBTFUL) & ~repeats.joke).tolist():
-        word = "no cell" if alone[number] else "an odd cell"
+    for number in np.flatnonzero((doubt > 0) & ~repeats.joke).tolist():
+        odd = "an odd cell" if doubt[number] >= ODD else "a slightly odd cell"
+        word = "no cell" if alone[number] else odd
         why[number] = f"{word}: {found.strangest(number)}"
     verdict = np.where(repeats.joke, JOKE, np.where(alone, OUTLIER, KEPT)).astype(np.uint8)
     return verdict, np.where(repeats.joke, 1, doubt).astype(np.float32), why

@@ -129,9 +129,11 @@ def entries(review: Review) -> list[Entry]:
         decision = review.decisions.by_row.get(row)
         doubt = doubts.get(row)
         reason = REASONS[found.dropped[row]] or (DOUBTFUL if row in doubtful else REASONS[MANUAL])
-        score, why = float(found.doubt[row]), found.why[row]
+        # Rows that are far from the most doubtful have a reason too, which would say little.
+        why = found.why[row] if found.dropped[row] != KEPT or row in doubtful else ""
+        score = float(found.doubt[row])
         if doubt is not None:
-            why = "; ".join(filter(None, (doubt.why, why if row in doubtful else "")))
+            why = "; ".join(filter(None, (doubt.why, why)))
             score = doubt.score
             reason = LABEL if found.dropped[row] == KEPT else reason
         out.append(

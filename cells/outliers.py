@@ -16,7 +16,7 @@ from sklearn.mixture import GaussianMixture
 
 from cells.cell_network import spoiltness
 from cells.layout import Layout, fit_layout, robust_sd, thumbnails
-from cells.texture import NAMES, SCALES, texture
+from cells.texture import GRAIN, NAMES, SCALES, texture
 
 STRANGE = 3.0  # robust sd; rows beyond are not learnt from
 MOST = 12.0  # robust sd that one number can bring: no single oddity makes a cell a stranger
@@ -24,6 +24,8 @@ KINDS = 10  # normal distributions in a mixture
 MIXTURES = 5  # fitted from different starts: a rare kind of cell may get its own in but one of them
 LEAST_VARIANCE = 0.3  # of each distribution, in robust sd squared
 MAIN_AXES = 32  # of the layout: what differs most between cells
+LAYOUT, MAIN_LAYOUT = "where in detail it is dark and light", "where it is dark and light"
+TINT, COLOUR, SHAPE = "its brightness and tint", "colours that are rare here", "its shape"
 COLOUR_PX = 48
 LIGHTS, HUES = 16, 24  # bins of lightness, and of each of the two colour axes
 RARE = 0.004  # a colour is rare when fewer than this share of the trusted pictures have it
@@ -41,7 +43,8 @@ class Strangeness:
 
     score: (n,) float32, sd from the nearest kind of ordinary row; larger is stranger.
     ordinary: (n,) bool, the rows that the next round may learn from.
-    parts: (n, f) float32, robust sd of each number by itself. names: (f,) what they are.
+    parts: (n, f) float32, robust sd of each number by itself. names: (f,) what they are, in words
+        that any biologist understands.
     layout: how cells lie, and points: (n, d) float32, where each row lies in it.
     """
 
@@ -55,7 +58,7 @@ class Strangeness:
     def strangest(self, row: int) -> str:
         """How far a row lies from any kind of cell, and the number that brings most, in words."""
         number = int(self.parts[row].argmax())
-        return f"{self.score[row]:.1f} sd from any kind here, most by {self.names[number]}"
+        return f"{self.score[row]:.1f} sd from any kind of cell here, most by {self.names[number]}"
 
 
 def strangeness(
@@ -84,7 +87,7 @@ def with_form(found: Strangeness, images: np.ndarray, trusted: np.ndarray) -> St
         found,
         score=np.hypot(found.score, np.maximum(form, 0)),
         parts=np.column_stack([found.parts, form]),
-        names=(*found.names, "form"),
+        names=(*found.names, SHAPE),
     )
 
 
@@ -124,10 +127,10 @@ def _describe(
     ]
     calm = trusted & (robust_z(np.stack(columns, axis=1), trusted) < STRANGE).all(axis=1)
     rare = np.log1p(np.maximum(robust_z(rare_colours(images, calm), calm), 0))  # mostly none at all
-    names = ["layout", "main layout", "tint", "colour"]
+    names = [LAYOUT, MAIN_LAYOUT, TINT, COLOUR]
     for reduced, step in scales:
         columns.extend(texture(images, calm, reduced, step, rng).T)
-        names.extend(f"{name} at 1/{reduced}" for name in NAMES)
+        names.extend(name.format(grain=GRAIN[reduced]) for name in NAMES)
     parts = robust_z(np.stack(columns, axis=1), calm)
     parts = np.insert(parts, 3, rare, axis=1)
     oddity = np.linalg.norm(np.clip(parts, 0, MOST), axis=1)

@@ -1,6 +1,7 @@
 """Which splits of a public source may become rows: the training split, unless more is asked for."""
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from cells.errors import ArchiveError
 
@@ -12,6 +13,7 @@ WORDS = {
     "val": ("val", "valid", "validation", "dev"),
     "test": ("test", "testing", "holdout", "heldout"),
 }
+PLAIN = {"images", "image", "pictures", "data", "set", "split", "part"}  # words that name nothing
 WHY_TRAIN = (
     "The platform's hidden images may be among all but train: who learns from them gets a local "
     "score that means nothing, and most competitions forbid it."
@@ -39,8 +41,34 @@ def parse_splits(text: str, allowed: Sequence[str] = SPLITS) -> tuple[str, ...]:
 
 def split_named(name: str) -> str | None:
     """The split that a folder's name means (`Test`, `val_images`), or None."""
-    words = name.casefold().replace("_", " ").replace("-", " ").split()
-    return next((split for split in WORDS if set(words) & set(WORDS[split])), None)
+    words = _words(name)
+    return next((split for split in WORDS if words & set(WORDS[split])), None)
+
+
+def held_out_folder(folder: Path) -> str | None:
+    """val or test where a folder of classes is itself that split, else None.
+
+    It is called so and nothing more (`Test`, `val_images`), or lies beside its training split
+    (`PBC_test` beside `PBC_train`, `TEST_SIMPLE` beside `TRAIN`): a blood-test is no split.
+    """
+    folder = folder.resolve()
+    split, rest = split_named(folder.name), _rest(folder.name)
+    if split in (None, "train"):
+        return None
+    if not rest:
+        return split
+    beside = (each for each in folder.parent.iterdir() if each.is_dir())
+    trains = (each.name for each in beside if split_named(each.name) == "train")
+    return split if any(_rest(name) <= rest for name in trains) else None
+
+
+def _words(name: str) -> set[str]:
+    return set(name.casefold().replace("_", " ").replace("-", " ").split())
+
+
+def _rest(name: str) -> set[str]:
+    """The words of a folder's name that tell it from other splits of other things."""
+    return _words(name).difference(PLAIN, *WORDS.values())
 
 
 def chosen_splits(name: str, found: Iterable[str], asked: Sequence[str]) -> tuple[str, ...]:

@@ -27,7 +27,15 @@ LEAST_SPREAD = 0.05  # of the mean variance of a word's count
 SCALES = ((1, 5), (2, 3), (4, 2))  # the image reduced by, and the step between two patches
 LEAST_PX = 4 * SIDE
 
-NAMES = ("unknown detail", "unknown patches", "unknown parts", "flat parts", "mixture", "places")
+GRAIN = {1: "fine", 2: "medium", 4: "coarse"}  # what the patches of a reduced image show
+NAMES = (  # of the six numbers, for a reader who asks by what a cell is odd
+    "{grain} texture unlike cells here",
+    "some {grain} texture very unlike cells here",
+    "its strangest parts, {grain} texture",
+    "parts without {grain} texture",
+    "its mixture of {grain} textures",
+    "where its {grain} textures lie",
+)
 
 
 @dataclass(frozen=True)

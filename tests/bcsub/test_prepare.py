@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 import bcsub
 from bcsub.app import app
 from cells.dataset import open_dataset
+from cells.errors import BackendError
 
 REPOSITORY = Path(bcsub.__file__).parents[1]
 FIVE = """
@@ -158,6 +159,39 @@ def test_it_advises_the_options_that_were_used_and_warns_before_deep_is_undone(t
 def test_help_promises_of_deep_only_what_needs_it():
     text = " ".join(show("prepare", "--help").stdout.split())
     assert "Drops exact copies and joke pictures, and with --deep also jokes blended over" in text
+
+
+def test_tensorflow_comes_quietly_and_first_with_deep_only(tmp_path, monkeypatch):
+    (tmp_path / "two.toml").write_text(TWO)
+    same = ["--competition", tmp_path / "two.toml"]
+    assert show("draw", tmp_path / "t.npz", "--cells", 60, *same).exit_code == 0
+    command = ["prepare", tmp_path / "t.npz", *same, "--root", tmp_path]
+
+    def import_tensorflow():
+        raise BackendError("KERAS_BACKEND: none here.")
+
+    monkeypatch.setattr("bcsub.prepare.import_tensorflow", import_tensorflow)
+    assert show(*command).exit_code == 0
+    shown = show(*command, "--deep", "--force")
+    assert shown.exit_code == 1
+    assert shown.stderr == "error KERAS_BACKEND: none here.\n"  # before any step is told
+
+
+def test_without_deep_no_tensorflow_is_loaded(tmp_path):
+    (tmp_path / "two.toml").write_text(TWO)
+    same = ["--competition", str(tmp_path / "two.toml")]
+    assert show("draw", tmp_path / "t.npz", "--cells", 60, *same).exit_code == 0
+    arguments = ["prepare", str(tmp_path / "t.npz"), *same, "--root", str(tmp_path)]
+    code = (
+        "import sys\nfrom bcsub.app import app\n"
+        f"try: app({arguments})\nexcept SystemExit as end: assert not end.code\n"
+        "assert not {'tensorflow', 'keras'} & set(sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "work" / "dataset.h5").is_file()
 
 
 def test_shares_and_folds_are_not_both_taken(drawn, tmp_path):

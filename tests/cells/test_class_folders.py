@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -166,6 +168,49 @@ def test_without_a_training_split(tmp_path):
         f"{tmp_path.name}: expected the split train, got only val, test. Choose with --splits; "
         "hidden images may be in all but train."
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "beside", "split"),
+    [
+        ("test", (), "test"),
+        ("VALID", ("train",), "val"),
+        ("val-images", (), "val"),
+        ("PBC_test", ("PBC_train",), "test"),
+        ("TEST_SIMPLE", ("TRAIN",), "test"),
+    ],
+)
+def test_a_folder_that_is_itself_a_held_out_split_is_not_learnt_from_unasked(
+    tmp_path, name, beside, split
+):
+    put(tmp_path / name, *THREE)
+    for other in beside:
+        put(tmp_path / other, *THREE)
+    assert fault(tmp_path / name) == (
+        f"{name}: expected the split train, got only {split}. Choose with --splits; hidden images "
+        "may be in all but train."
+    )
+    got = read_archive(tmp_path / name, KINDS, splits=(split,))
+    assert (got.splits, len(got.labels)) == ((split,), 3)
+    assert got.warning.startswith(f"{name}: with images of {split}. The platform's hidden images")
+    scored = read_archive(tmp_path / name, KINDS, every_class=False)  # nothing is learnt from it
+    assert (scored.splits, len(scored.labels)) == ((), 3)
+
+
+def test_the_folder_that_one_stands_in_has_a_name_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(put(tmp_path / "test", *THREE))
+    assert fault(Path()).startswith("test: expected the split train, got only test.")
+
+
+@pytest.mark.parametrize("name", ["train", "blood-test", "protest"])
+def test_other_names_of_the_whole_folder_mean_nothing(tmp_path, name):
+    put(tmp_path / "training-plans", *THREE)
+    assert len(read_archive(put(tmp_path / name, *THREE), KINDS).labels) == 3
+
+
+def test_splits_inside_say_more_than_the_folder_s_own_name(tmp_path):
+    got = read_archive(put(tmp_path / "test", *SPLIT), KINDS)
+    assert (got.splits, len(got.labels)) == (("train",), 3)
 
 
 def test_some_in_splits_and_some_not(tmp_path):

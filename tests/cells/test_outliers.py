@@ -1,5 +1,7 @@
 """On drawn cells with strangers among them: what is strange, and that few strangers hide nobody."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,15 @@ from cells.clean import LEAST_DEEP, clean
 from cells.dataset import KEPT, OUTLIER
 from cells.drawn_cells import draw_cells
 from cells.layout import fit_layout, robust_sd, thumbnails
-from cells.outliers import limit, rare_colours, robust_z, strangeness, unusual_tint
+from cells.outliers import (
+    COLOUR,
+    TINT,
+    limit,
+    rare_colours,
+    robust_z,
+    strangeness,
+    unusual_tint,
+)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +59,7 @@ def test_the_limit_by_hand():
 def test_other_colours_count_as_tint_and_as_rare(cells):
     images = np.concatenate([cells, cells[:4][..., (2, 0, 1)]])
     found = strangeness(images, np.ones(404, bool))
-    for name in ("tint", "colour"):
+    for name in (TINT, COLOUR):
         brought = found.parts[:, found.names.index(name)]
         assert brought[400:].min() > max(2, np.quantile(brought[:400], 0.99))
     assert found.score[400:].min() > np.quantile(found.score[:400], 0.9)
@@ -68,7 +78,25 @@ def test_the_network_is_asked_where_there_are_pictures_enough(cells, monkeypatch
     images = np.concatenate([cells, cells[:4, ::-1]])
     found = clean(images, np.zeros(404, int), deep=True)
     assert (found.dropped[9] == OUTLIER) == taught
-    assert found.why[9].endswith("most by form") == taught
+    assert found.why[9].endswith("most by its shape") == taught
+
+
+def test_every_row_in_doubt_has_a_reason_in_plain_words(cells, strangers):
+    found = clean(np.concatenate([cells, strangers[:3]]), np.zeros(403, int), deep=True)
+    assert (found.doubt > 0).all()
+    form = re.compile(r"(.+) cell: \d+\.\d sd from any kind of cell here, most by ([a-z, ]+)")
+    words, by = zip(*(form.fullmatch(each).groups() for each in found.why), strict=True)
+    least = {"no": 0.5, "an odd": 0.1, "a slightly odd": 0}
+    for row in range(403):
+        assert words[row] == next(word for word in least if found.doubt[row] >= least[word])
+    assert words[400:] == ("no",) * 3
+    assert len(set(by)) > 15  # of 22: cells are odd by one thing or another
+
+
+def test_every_number_has_a_name_of_its_own(cells):
+    found = strangeness(cells[:120], np.ones(120, bool))
+    assert len(found.names) == len(set(found.names)) == found.parts.shape[1] == 22
+    assert not {name for name in found.names if "/" in name or "{" in name}
 
 
 def test_too_few_pictures_teach_nothing(cells):

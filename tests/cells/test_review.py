@@ -1,6 +1,7 @@
 """The page, the table and the contact sheets, from a cleaning worked out by hand."""
 
 import csv
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from cells import prepare_pictures, review
 from cells.clean import Cleaning
 from cells.dataset import COPY, JOKE, KEPT, OUTLIER
 from cells.decisions import COLUMNS, Decision, Decisions, read_decisions
-from cells.entries import LabelDoubts, LabelInDoubt, Review, entries, read_doubts
+from cells.entries import Changes, LabelDoubts, LabelInDoubt, Review, entries, read_doubts
 from cells.review import cards, spans, write_review
 
 CLASSES = ("round", "lobed & flat", "<b>")
@@ -87,6 +88,15 @@ def test_a_decided_row_is_listed_although_nothing_was_found_about_it():
     assert (listed[2].reason, listed[2].decision, listed[2].stays) == ("joke", "keep", True)
 
 
+def test_a_row_far_from_the_most_doubtful_is_not_listed_with_its_reason(monkeypatch):
+    monkeypatch.setattr("cells.entries.MOST_DOUBTFUL", 1)
+    listed = entries(replace(REVIEW, decisions=decided(r0=("keep", True))))
+    assert [(each.reason, each.row, each.why) for each in listed if each.stays] == [
+        ("doubtful", 7, "dark"),
+        ("manual", 0, ""),
+    ]
+
+
 def test_the_same_picture_is_one_card_unless_decided_otherwise():
     shown = {card.row: card for card in cards(entries(REVIEW), CLASSES)}
     assert sorted(shown) == [0, 1, 5, 6, 7]
@@ -136,6 +146,32 @@ def test_the_page_holds_all_and_needs_no_other_file(tmp_path):
     assert "<b> x1" not in page  # a class's name is no markup
     for text in ("keep  ", "drop  ", "a class  ", "0 to 2", "review.csv", "bcsub prepare ARCHIVE"):
         assert text in page
+
+
+def test_each_card_says_what_its_row_is_listed_for_how_surely_and_why(tmp_path):
+    page = write(tmp_path, replace(REVIEW, doubts=DOUBTS))
+    card = re.compile(r'id="row-(\d+)".*?· (.*?)</span><br>\s*(.*?)<br>', re.DOTALL)
+    said = {int(row): (listed, why) for row, listed, why in card.findall(page)}
+    assert said == {
+        0: ("label 0.70", "members say &lt;b&gt; 0.9; pale"),
+        7: ("doubtful 0.60", "dark"),
+        6: ("outlier 0.90", "all blue"),
+        1: ("joke 1.00", "3 times"),
+        5: ("copy 1.00", "as row 4"),
+    }
+
+
+def test_the_page_says_what_differs_from_the_dataset_before(tmp_path):
+    heading = "Changed since the dataset before"
+    page = write(
+        tmp_path, replace(REVIEW, changes=Changes(stay=[4], go=[1, 2, 3, 5], relabelled=[]))
+    )
+    changed = page.split(heading)[1].split("</section>")[0]
+    assert re.findall(r"<p>(.*?)</p>", changed) == ["1 stay now: row 4", "4 go now: row 1-3, 5"]
+    page = write(tmp_path, replace(REVIEW, changes=Changes(stay=[], go=[], relabelled=[7])))
+    assert "<p>1 have another label: row 7</p>" in page.split(heading)[1]
+    for nothing in (None, Changes(stay=[], go=[], relabelled=[])):
+        assert heading not in write(tmp_path, replace(REVIEW, changes=nothing))
 
 
 def test_the_page_says_how_many_labels_were_looked_at(tmp_path):
