@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -33,6 +34,13 @@ if keras.backend.backend() != "jax":  # JAX counts its virtual devices itself
     devices.replicas = lambda: names
 
 
+class Seen(layers.Layer):  # notes how many images of a batch a device gets
+    def call(self, x, training=False):
+        if training and keras.backend.backend() != "jax":
+            shares.add(x.shape[0])
+        return x
+
+
 class Listener:
     def say(self, text): pass
     def step(self, *where): pass
@@ -50,14 +58,22 @@ def train(**fields):
     data = TrainingData(images, labels, images[:6], images[:6], labels[:6], 3)
     with devices.scope():
         x = inputs = keras.Input((8, 8, 3))
-        x = layers.Conv2D(4, 3, activation="relu")(layers.Rescaling(1 / 255)(x))
+        x = layers.Conv2D(4, 3, activation="relu")(layers.Rescaling(1 / 255)(Seen()(x)))
         network = keras.Model(inputs, head(layers.GlobalAveragePooling2D()(x), recipe, 3))
         fit(network, recipe, data, 0, folder / "checkpoint.h5", Listener())
         return network
 
 
-rows = []
+def copies(weight):  # on so many devices it lies
+    value = weight.value
+    if keras.backend.backend() == "jax":
+        return len(value.sharding.device_set)
+    return len(getattr(value, "values", [value]))
+
+
+rows, shares = [], set()
 network = train(batch=8)
+on = {copies(weight) for weight in network.weights}
 try:
     train(batch=7)
     error = ""
@@ -65,7 +81,8 @@ except RunError as caught:
     error = str(caught)
 weights = [np.asarray(weight).tolist() for weight in network.weights]
 together = len(devices.replicas())
-print(json.dumps({"rows": rows, "weights": weights, "error": error, "devices": together}))
+print(json.dumps({"rows": rows, "weights": weights, "error": error, "devices": together,
+                  "copies": list(on), "shares": list(shares)}))
 """
 
 
@@ -85,6 +102,9 @@ def trained(count: int, folder: Path, repository: Path) -> dict:
 def test_two_devices_share_a_batch_and_learn_what_one_would(tmp_path, repository):
     one, two = (trained(count, tmp_path / str(count), repository) for count in (1, 2))
     assert (one["devices"], two["devices"]) == (1, 2)
+    assert (one["copies"], two["copies"]) == ([1], [2])  # of every weight
+    if keras.backend.backend() != "jax":  # JAX traces the whole batch, and splits it afterwards
+        assert (one["shares"], two["shares"]) == ([8], [4])
     assert one["error"] == ""
     assert two["error"] == (
         "toy: batch: expected a multiple of 2, the devices that share it, got 7. Use --set batch=6."
