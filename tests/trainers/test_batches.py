@@ -3,6 +3,7 @@ from itertools import chain, islice
 import numpy as np
 import tensorflow as tf
 
+from cells.augment import augmenter
 from cells.policy import Dose, Policy
 from trainers.batches import plain_batches, steps_per_epoch, training_batches
 from trainers.recipe import Phase, Recipe
@@ -85,6 +86,25 @@ def test_an_epoch_of_our_own_changes_follows_from_seed_and_epoch_to_the_bit():
     given = {image.tobytes() for image in images.astype(np.float32)}
     unchanged = [image.tobytes() in given for part, _, _ in whole for image in part]
     assert 0 < sum(unchanged) < 9
+
+
+def test_kerascvs_generators_start_from_seed_and_first_epoch(monkeypatch):
+    """What reaches its layers: batches are made in parallel, and what they draw is unrepeatable."""
+    policy, started = Policy(flip=0, brightness=Dose(rate=1)), []
+
+    def noted(*args):
+        started.append(args)
+        return augmenter(*args)
+
+    monkeypatch.setattr("trainers.batches.augmenter", noted)
+    places = [(5, 0), (5, 0), (6, 0), (5, 1), (6, 1), (5, 2)]
+    for seed, first_epoch in places:
+        ((images, _, _),) = batches_of(1, 4, 4, seed, first_epoch, policy=policy)
+        assert (images != numbered(4)).any()
+    assert {(policy, px, batch) for policy, px, batch, _ in started} == {(policy, 4, 4)}
+    seeds = [seed for *_, seed in started]
+    assert seeds[0] == seeds[1]
+    assert len(set(seeds)) == len(places) - 1
 
 
 def test_flips_differ_between_epochs():
