@@ -274,6 +274,17 @@ def test_a_run_trains_from_the_images_made_once(tmp_path, told, monkeypatch):
     ]
 
 
+def test_a_run_that_masks_leaves_a_sheet_of_masks(dataset, told, tmp_path, monkeypatch):
+    recipe = tiny_cnn(mask=True, whole=Phase(epochs=1, peak_lr=0.01))
+    run, progress = Run(tmp_path, "custom-cnn", "demo", recipe, 7, "", 1, "data-one"), told()
+    monkeypatch.setattr(train, "_finish", lambda *args: {})
+    train_run(run, dataset, progress)
+    assert len(progress.rows) == 1
+    names = {"recipe.json", "batches.png", "masks.png", "checkpoint.h5", "history.csv"}
+    assert set(os.listdir(run.folder)) == names
+    assert cv2.imread(str(run.folder / "masks.png")).std() > 1
+
+
 def test_an_oversampled_epoch_is_longer(dataset, told, tmp_path, monkeypatch):
     """Each class as often as the largest."""
     part = dataset.part.copy()
