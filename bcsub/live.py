@@ -15,6 +15,7 @@ from rich.text import Text
 
 from bcsub.live_rows import BEFORE, DONE, STARTING, STOPPED, Row, draw, fitting, row_of, totals
 from trainers.keeper import Progress
+from trainers.report import INNER_VERSIONS
 from trainers.runs import Run
 
 FRAME_LINES = 5  # heading, totals in two lines, what is said, and the cursor's own
@@ -71,9 +72,7 @@ class Lines:
         """The epoch's row of the history."""
         self.say(
             f"{self.title} {row['phase']} epoch {row['epoch']:3d}  "
-            f"{row['images_per_s']:.0f} images/s  loss {row['loss']:.4f}  "
-            f"inner clean {row['inner_clean_accuracy']:.4f} ({row['inner_clean_loss']:.4f})  "
-            f"shifted {row['inner_shifted_accuracy']:.4f} ({row['inner_shifted_loss']:.4f})"
+            f"{row['images_per_s']:.0f} images/s  loss {row['loss']:.4f}  inner {_inner(row)}"
         )
 
     def end(self, summary: dict[str, Any]) -> None:
@@ -153,3 +152,12 @@ class LiveTable:
         if self.note:
             below.append(Text(self.note, style="dim", no_wrap=True, overflow="ellipsis"))
         return Group(draw(shown, self.console.width, now), *below)
+
+
+def _inner(row: dict[str, Any]) -> str:
+    """Accuracy and loss on each version of the inner rows that was scored."""
+    return "  ".join(
+        f"{version} {row[f'inner_{version}_accuracy']:.4f} ({row[f'inner_{version}_loss']:.4f})"
+        for version in INNER_VERSIONS
+        if f"inner_{version}_loss" in row
+    )

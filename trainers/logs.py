@@ -22,8 +22,10 @@ SCALARS = {  # column of history.csv: TensorBoard's name, charts grouped by what
     "loss": "loss/training",
     "inner_clean_loss": "loss/inner_clean",
     "inner_shifted_loss": "loss/inner_shifted",
+    "inner_augmented_loss": "loss/inner_augmented",
     "inner_clean_accuracy": "accuracy/inner_clean",
     "inner_shifted_accuracy": "accuracy/inner_shifted",
+    "inner_augmented_accuracy": "accuracy/inner_augmented",
     "learning_rate": "learning_rate",
     "images_per_s": "images_per_s",
 }

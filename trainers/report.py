@@ -10,6 +10,8 @@ from sklearn.metrics import accuracy_score, log_loss, precision_recall_fscore_su
 
 from cells.files import replacing
 
+INNER_VERSIONS = ("clean", "shifted", "augmented")  # the last where the recipe asks for it
+
 
 def per_class(labels: np.ndarray, probs: np.ndarray, classes: tuple[str, ...]) -> dict[str, Any]:
     """Accuracy, log loss, and precision, recall and F1 of each class with mean and sd over classes.
@@ -61,18 +63,21 @@ def _number(text: str) -> int | float | str:
 
 
 def draw_curves(path: Path, history: list[dict[str, Any]], title: str) -> None:
-    """Losses, accuracies and learning rate over the epochs of all phases, as a PNG."""
+    """Losses, accuracies and learning rate over the epochs of all phases, as a PNG.
+
+    The inner rows have a curve for each version of them that is scored.
+    """
     epochs = np.arange(1, len(history) + 1)
     figure = Figure(figsize=(11, 3.4), layout="constrained")
     losses, accuracies, rates = figure.subplots(1, 3)
-    for key, label in (
-        ("loss", "training (augmented)"),
-        ("inner_clean_loss", "inner, clean"),
-        ("inner_shifted_loss", "inner, shifted"),
-    ):
-        losses.plot(epochs, [row[key] for row in history], marker=".", label=label)
-    for key, label in (("inner_clean_accuracy", "clean"), ("inner_shifted_accuracy", "shifted")):
-        accuracies.plot(epochs, [row[key] for row in history], marker=".", label=f"inner, {label}")
+    seen = [row["loss"] for row in history]
+    losses.plot(epochs, seen, marker=".", label="training (augmented)")
+    for version in INNER_VERSIONS:
+        for axis, what in ((losses, "loss"), (accuracies, "accuracy")):
+            key = f"inner_{version}_{what}"
+            if key in history[0]:
+                scores = [row[key] for row in history]
+                axis.plot(epochs, scores, marker=".", label=f"inner, {version}")
     rates.plot(epochs, [row["learning_rate"] for row in history], marker=".")
     for axis, name in ((losses, "log loss"), (accuracies, "accuracy"), (rates, "learning rate")):
         axis.set(xlabel="epoch", ylabel=name)

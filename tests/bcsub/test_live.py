@@ -245,3 +245,10 @@ def test_a_line_an_epoch_and_none_a_step(tmp_path):
         f"{made[0].run} fold 2 whole epoch   2  123 images/s  loss 0.5000  "
         "inner clean 0.7500 (0.2500)  shifted 0.6250 (0.8750)",
     ]
+
+
+def test_the_line_has_the_version_by_rand_augment_where_it_is_scored(tmp_path):
+    file = io.StringIO()
+    with progress_over(runs(tmp_path), Console(file=file, width=80)) as progress:
+        progress.epoch({**EPOCH, "inner_augmented_accuracy": 0.5, "inner_augmented_loss": 1.125})
+    assert file.getvalue().endswith("  shifted 0.6250 (0.8750)  augmented 0.5000 (1.1250)\n")

@@ -52,9 +52,10 @@ def test_a_class_that_is_absent_still_has_its_line():
     assert found["accuracy"] == 1
 
 
-def test_curves_show_both_phases_and_where_the_second_begins(tmp_path, monkeypatch):
-    keys = ("loss", "inner_clean_loss", "inner_shifted_loss", "learning_rate")
-    keys += ("inner_clean_accuracy", "inner_shifted_accuracy")
+def curves(versions, tmp_path, monkeypatch) -> tuple[list[dict], Figure]:
+    """A history of two phases with these versions of the inner rows, and the figure of it."""
+    keys = ["loss", "learning_rate"]
+    keys += [f"inner_{version}_{what}" for version in versions for what in ("loss", "accuracy")]
     history = [
         {"phase": phase, **{key: 1 / (1 + epoch + number) for number, key in enumerate(keys)}}
         for epoch, phase in enumerate(["head", "head", "whole"])
@@ -68,20 +69,36 @@ def test_curves_show_both_phases_and_where_the_second_begins(tmp_path, monkeypat
     picture = cv2.imread(str(tmp_path / "curves.png"))
     assert picture.shape[1] > 1000
     (figure,) = figures
-    drawn = {
-        line.get_label() if axis.get_legend() else "rate": list(line.get_ydata())
+    return history, figure
+
+
+@pytest.mark.parametrize("versions", [("clean", "shifted"), ("clean", "shifted", "augmented")])
+def test_curves_show_each_version_of_the_inner_rows(versions, tmp_path, monkeypatch):
+    history, figure = curves(versions, tmp_path, monkeypatch)
+    drawn = [
+        {
+            line.get_label() if axis.get_legend() else "rate": list(line.get_ydata())
+            for line in axis.lines
+            if len(line.get_xdata()) == 3
+        }
         for axis in figure.axes
-        for line in axis.lines
-        if len(line.get_xdata()) == 3
-    }
-    assert list(drawn) == [
-        "training (augmented)",
-        "inner, clean",
-        "inner, shifted",
-        "rate",
     ]
-    assert drawn["training (augmented)"] == [row["loss"] for row in history]
-    assert drawn["rate"] == [row["learning_rate"] for row in history]
+    losses, accuracies = (
+        {
+            f"inner, {version}": [row[f"inner_{version}_{what}"] for row in history]
+            for version in versions
+        }
+        for what in ("loss", "accuracy")
+    )
+    assert drawn == [
+        {"training (augmented)": [row["loss"] for row in history], **losses},
+        accuracies,
+        {"rate": [row["learning_rate"] for row in history]},
+    ]
+
+
+def test_curves_show_where_the_second_phase_begins(tmp_path, monkeypatch):
+    _, figure = curves(("clean", "shifted"), tmp_path, monkeypatch)
     borders = [line.get_xdata() for axis in figure.axes for line in axis.lines[-1:]]
     assert borders == [[2.5, 2.5]] * 3
 
