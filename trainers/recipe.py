@@ -18,6 +18,12 @@ from cells.errors import RecipeError
 from cells.policy import Dose, Policy
 from trainers.fields import value_at
 
+SAID_ELSEWHERE = {  # what one may take for a field of a member, and how it is said
+    "name": "its name. Another member is another command: bcsub train {value}",
+    "seed": "the run's seed. It is an option: bcsub train {name} --seed {value}",
+    "shares": "the split, which all members share: bcsub prepare ARCHIVE --shares {value}",
+}
+
 Size = Annotated[int, Field(ge=1)]
 
 
@@ -163,8 +169,8 @@ def overridden(recipe: Recipe, settings: list[str]) -> Recipe:
     """The recipe with `field=value` settings; a dot reaches inside ("policy.hue.rate=.3").
 
     Commas separate the numbers of a tuple; none empties a field that may be empty.
-    Raises RecipeError for an unknown field, naming the nearest, for the member's name, which is no
-    setting, or a value of the wrong type.
+    Raises RecipeError for an unknown field, naming the nearest, for what is no setting but said
+    elsewhere, or for a value of the wrong type.
     """
     together: dict[str, Any] = {}
     for setting in settings:
@@ -182,11 +188,9 @@ def overridden(recipe: Recipe, settings: list[str]) -> Recipe:
 
 def _now(recipe: Recipe, path: str, value: str) -> Any:
     """What a field is before it is set to `value`. Raises RecipeError when `path` cannot be set."""
-    if path == "name":
-        raise RecipeError(
-            "--set name: expected a field of the member, got its name. Another member is another "
-            f"command: bcsub train {value}."
-        )
+    if path in SAID_ELSEWHERE:
+        text = SAID_ELSEWHERE[path].format(name=recipe.name, value=value)
+        raise RecipeError(f"--set {path}: expected a field of the member, got {text}.")
     if (path, value) == ("head", "none"):
         return None
     first, _, inside = path.partition(".")

@@ -184,6 +184,16 @@ def test_settings_apply_together_and_the_last_of_two_wins():
             "--set name: expected a field of the member, got its name. Another member is another "
             "command: bcsub train convnext-atto.",
         ),
+        (
+            "seed=3",
+            "--set seed: expected a field of the member, got the run's seed. It is an option: "
+            "bcsub train toy --seed 3.",
+        ),
+        (
+            "shares=60/36/4",
+            "--set shares: expected a field of the member, got the split, which all members share: "
+            "bcsub prepare ARCHIVE --shares 60/36/4.",
+        ),
         ("batch.size=3", "--set batch.size: no field 'size'. Nothing lies below a value."),
         (
             "dropout=1.5",
