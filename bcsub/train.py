@@ -66,7 +66,7 @@ def train(
             raise RecipeError("train: name members or say --all, and not both.")
         asked = Asked(root, names or [], preset, folds, seed, tag, settings or [], weights)
         if dry_run:
-            return plan_members(asked, log or [], measure)
+            return plan_members(asked, log or [], yes, measure)
         return {"members": train_members(asked, log or [], yes, measure)}
 
     def show(console: Console, result: dict[str, Any]) -> None:

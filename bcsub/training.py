@@ -100,12 +100,14 @@ def train_members(
         return [_one(run, dataset, progress, files.get(run.name), kinds) for run in runs]
 
 
-def plan_members(asked: Asked, log: Sequence[str], measure: bool) -> dict[str, Any]:
+def plan_members(
+    asked: Asked, log: Sequence[str], despite_cpu: bool, measure: bool
+) -> dict[str, Any]:
     """What `train_members` would do, run by run and in its order; nothing is written.
 
-    measure: try a few steps of each member, unless it would take days on this machine.
+    measure: try a few steps of each member, unless the training would first ask for --yes.
     Raises what it would raise before it trains, but for missing files of pretrained weights and
-    for a full preset without a GPU, which is told in `asks_for_yes`.
+    for a full preset without a GPU and without `despite_cpu`, which is told in `asks_for_yes`.
     """
     logs.chosen(log)
     dataset = open_dataset(asked.root / "work" / "dataset.h5")
@@ -113,14 +115,14 @@ def plan_members(asked: Asked, log: Sequence[str], measure: bool) -> dict[str, A
     _quieten()
     waiting = [run for run in runs if done(run.folder) is None]
     _check_recipes(waiting, dataset)
-    days = asks_for_yes(asked, waiting)
-    trials = _trials(waiting, dataset) if measure and not days else {}
+    asks = asks_for_yes(asked, waiting) and not despite_cpu
+    trials = _trials(waiting, dataset) if measure and not asks else {}
     rows = [plan(run, dataset, asked.weights_file) for run in runs]
     for row, run in zip(rows, runs, strict=True):
         found = trials.get(run.name) if row["state"] != "finished" else None
         row["minutes"] = round(found.seconds / 60, 1) if found else None
         row["memory_mb"] = round(found.peak_mb) if found else None
-    return {"runs": rows, "asks_for_yes": days}
+    return {"runs": rows, "asks_for_yes": asks}
 
 
 def asks_for_yes(asked: Asked, waiting: list[Run]) -> bool:

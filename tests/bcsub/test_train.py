@@ -500,6 +500,22 @@ def test_a_dry_run_of_the_full_preset_downloads_nothing_and_says_that_it_asks(
     assert last == "no GPU here: the full preset is only trained with --yes"
 
 
+def test_a_dry_run_with_yes_asks_for_nothing_and_tries_as_the_training_would(
+    root, asked, twelve_hours, monkeypatch, capfd
+):
+    tried: list = []
+    monkeypatch.setattr(training, "trial", lambda *args: tried.append(args) or FOUND)
+    command = ["train", "custom-cnn", *SETTINGS, "--yes", "--dry-run", "--root", root]
+    result = run(*command)
+    assert result.exit_code == 0, result.output
+    assert "--yes" not in result.output
+    assert len(tried) == 1
+    assert run(*command, "--json").exit_code == 0
+    planned = json.loads(capfd.readouterr().out)
+    assert planned["asks_for_yes"] is False
+    assert planned["runs"][0]["minutes"] == 18.2
+
+
 def test_a_dry_run_tries_each_member_once_and_says_how_long_and_what_to_mind(
     root, asked, monkeypatch, capfd
 ):
