@@ -15,7 +15,7 @@ from trainers.catalog import member
 from trainers.differences import Differences, from_shipped
 from trainers.recipe import overridden, with_preset
 from trainers.runs import Run
-from trainers.standing import standing
+from trainers.standing import Standing, standing
 
 # The worst state of its folds is the run's.
 STATES = ("finished", "unfinished", "stale", "damaged")
@@ -76,15 +76,13 @@ def _fold(folder: Path, dataset: Dataset | None) -> dict[str, Any]:
     scores: dict[str, Any] = {}
     try:
         about = read_recipe(folder)
-        stands = standing(folder, _epochs(about))
+        epochs = _epochs(about)
+        stands = standing(folder, epochs)
         scores = stands.summary or {}
         if dataset is not None and about["data_fingerprint"] != dataset.fingerprint:
             state, detail = "stale", f"of dataset {about['data_fingerprint']}, not this one"
         elif stands.summary is None:
-            where = (
-                f"stopped at {stands.place}" if stands.place else "stopped before an epoch ended"
-            )
-            state, detail = "unfinished", where
+            state, detail = "unfinished", _stopped(stands, epochs)
         elif dataset is not None:
             detail = member_fault(folder, dataset) or ""
             state = "damaged" if detail else state
@@ -102,6 +100,17 @@ def _fold(folder: Path, dataset: Dataset | None) -> dict[str, Any]:
         "size_mb": round(size.stat().st_size / 1e6, 2) if size.is_file() else None,
         "about": about,
     }
+
+
+def _stopped(stands: Standing, epochs: Mapping[str, int]) -> str:
+    """Where an unfinished fold stopped, of how many epochs; epochs: of each phase, at most."""
+    if stands.place:
+        return f"stopped at {stands.place}"
+    if not epochs:
+        return "stopped before an epoch ended"
+    phase, count = next(iter(epochs.items()))
+    of_phase = f" of phase {phase}" if len(epochs) > 1 else ""
+    return f"stopped before epoch 1 of {count}{of_phase} ended"
 
 
 def _epochs(about: Mapping[str, Any]) -> dict[str, int]:

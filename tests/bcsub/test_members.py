@@ -119,6 +119,24 @@ def test_an_unfinished_run_says_where_it_stopped_and_how_it_goes_on(root):
     assert lines[-1] == f"{run.run}: {listed['command']}"
 
 
+def test_a_run_killed_in_its_first_epoch_says_how_many_were_planned(root):
+    run = made(root)
+    (listed,) = list_members(root)["members"]
+    assert (listed["state"], listed["clean_accuracy"]) == ("unfinished", None)
+    line = f"{run.run}: fold 0: stopped before epoch 1 of 27 ended: the same command goes on"
+    assert line in shown(root)
+
+
+def test_a_run_killed_in_its_first_epoch_of_two_phases(root):
+    run = made(root)
+    path = run.folder / "recipe.json"
+    about = json.loads(path.read_text())
+    about["recipe"] |= {"weights": "imagenet", "head": {"epochs": 8}}
+    path.write_text(json.dumps(about))
+    (listed,) = list_members(root)["members"]
+    assert listed["folds"][0]["detail"] == "stopped before epoch 1 of 8 of phase head ended"
+
+
 def test_that_command_means_the_very_same_run(root, capfd):
     run = stopped(made(root, 0, ("dropout=.25", "network_px=none"), tag="x"), 1)
     (listed,) = list_members(root)["members"]
