@@ -12,7 +12,7 @@ from trainers.runs import Run, done
 
 WAITING, STARTING, BEFORE, DONE, STOPPED = "waiting", "starting", "before", "done", "stopped"
 STYLES = {WAITING: "dim", BEFORE: "green", DONE: "green", STOPPED: "yellow"}  # else it trains
-# A step that moves the whole network costs three forward passes, one on a frozen backbone one.
+# A step that moves the backbone costs three forward passes, one on a frozen backbone one.
 WHOLE_OVER_HEAD = 3
 # Columns of a terminal from which they are shown.
 LOSS_FROM, SPEED_FROM = 90, 70
@@ -22,7 +22,8 @@ LOSS_FROM, SPEED_FROM = 90, 70
 class Row:
     """One run's fold: what was told last, and how fast its steps follow each other.
 
-    epochs: of each phase, at most. state: a constant above, or the phase that trains. epoch: of
+    epochs: of each phase, at most. whole_over_head: what a step of the last phase costs more than
+    one of the first. state: a constant above, or the phase that trains. epoch: of
     that phase, from 1. clean, shifted: accuracy on the inner rows while it trains, on the held-out
     fold when it is done. spent_s: of a finished run, all its sittings. began: this sitting.
     """
@@ -31,6 +32,7 @@ class Row:
     fold: int
     batch: int
     epochs: dict[str, int]
+    whole_over_head: int = WHOLE_OVER_HEAD
     state: str = WAITING
     phase: str = ""
     epoch: int = 0
@@ -81,14 +83,16 @@ class Row:
         names = list(self.epochs)
         later = sum(self.epochs[name] for name in names[names.index(self.phase) + 1 :])
         steps = self.epochs[self.phase] * self.steps - self.last[0]
-        steps += later * self.steps * WHOLE_OVER_HEAD
+        steps += later * self.steps * self.whole_over_head
         return max(0.0, steps * self.step_s - (now - self.last[1]))
 
 
 def row_of(run: Run) -> Row:
     """The row of a run before its turn; one that is finished already shows its scores."""
     epochs = {name: phase.epochs for name, phase in phases(run.recipe)}
-    row = Row(run.run, run.fold, run.recipe.batch, epochs)
+    head = run.recipe.head
+    over_head = WHOLE_OVER_HEAD if head is None or head.head_alone else 1
+    row = Row(run.run, run.fold, run.recipe.batch, epochs, over_head)
     summary = done(run.folder)
     if summary is not None:
         row.finish(summary, BEFORE)

@@ -11,7 +11,7 @@ import keras
 
 from trainers.convnext import build_convnext, copy_stock_weights
 from trainers.policies import STRONG
-from trainers.recipe import Phase, Recipe
+from trainers.recipe import HeadPhase, Phase, Recipe
 from trainers.stock import Stock
 
 RECIPE = Recipe(
@@ -29,7 +29,7 @@ RECIPE = Recipe(
     weight_decay=0.05,
     label_smoothing=0.1,
     ema_momentum=0.999,
-    head=Phase(epochs=8, peak_lr=1e-3, warmup_epochs=0.5, patience=4),
+    head=HeadPhase(epochs=8, peak_lr=1e-3, warmup_epochs=0.5, patience=4),
     whole=Phase(epochs=30, peak_lr=1.5e-4, warmup_epochs=1, patience=8),
     policy=STRONG,
 )

@@ -103,8 +103,10 @@ def matmul_gflops(size: int = 1024, repeats: int = 8) -> float:
 def estimated_hours(network: keras.Model, recipe: Recipe, images: int) -> float:
     """Hours to train on this machine at its matrix-product rate, if no phase stops early.
 
-    A step costs three forward passes; with a frozen backbone it costs one.
+    A step costs three forward passes; where the head trains alone it costs one.
     """
     forward = 2 * multiply_adds(network) * images / 1e9
-    head_epochs = recipe.head.epochs if recipe.head and recipe.weights != "none" else 0
-    return forward * (3 * recipe.whole.epochs + head_epochs) / matmul_gflops() / 3600
+    passes = 3 * recipe.whole.epochs
+    if recipe.head and recipe.weights != "none":
+        passes += recipe.head.epochs * (1 if recipe.head.head_alone else 3)
+    return forward * passes / matmul_gflops() / 3600

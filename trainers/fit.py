@@ -1,8 +1,9 @@
 """The training loop that all members share: two phases, one epoch's end.
 
-Phase 1 trains the head on a frozen pretrained backbone and is skipped when nothing is pretrained;
-phase 2 trains the last layers of the whole. Early stopping and schedules watch the inner rows,
-clean and shifted, never the fold that later sets weights.
+Phase 1 trains the head on a pretrained backbone, which is frozen unless the recipe says otherwise,
+and is skipped when nothing is pretrained; phase 2 trains the last layers of the whole. Early
+stopping and schedules watch the inner rows, clean and shifted, never the fold that later sets
+weights.
 """
 
 import time
@@ -107,7 +108,7 @@ def _train_stage(
     """
     state = training.state
     while True:
-        set_trainable(network, None if name == "head" else phase, share)
+        set_trainable(network, phase, share)
         compile_network(network, training.recipe, state.parts)
         network.optimizer.build(network.trainable_variables)
         if fresh:

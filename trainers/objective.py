@@ -13,20 +13,18 @@ OPTIMIZERS: dict[str, type[keras.optimizers.Optimizer]] = {
 }
 
 
-def set_trainable(network: keras.Model, phase: Phase | None, share: float = 1.0) -> None:
+def set_trainable(network: keras.Model, phase: Phase, share: float = 1.0) -> None:
     """Let the head train, and of the backbone's layers with weights the last that `phase` names.
 
-    phase: None for the head alone. share: of those layers, the last ones (staged unfreezing).
+    share: of those layers, the last ones (staged unfreezing).
     """
     backbone = [
         layer
         for layer in network.layers
         if layer.weights and not layer.name.startswith(HEAD_PREFIX)
     ]
-    wanted = 0.0
-    if phase is not None:
-        counted = phase.trainable_layers
-        wanted = len(backbone) * phase.trainable_fraction if counted is None else counted
+    counted = phase.trainable_layers
+    wanted = len(backbone) * phase.trainable_fraction if counted is None else counted
     frozen = round(len(backbone) - wanted * share)
     for index, layer in enumerate(backbone):
         free = index >= frozen

@@ -36,7 +36,7 @@ class Phase(BaseModel):
     a better inner score.
     patience: epochs without a better inner score before the phase ends; 0: never.
     trainable_fraction: of the backbone's layers, counted from the last; trainable_layers counts
-    them instead. The head always trains.
+    them instead. The head always trains, in a `HeadPhase` alone unless one of them is set.
     stages: staged unfreezing; the phase is cut into so many parts, and of the layers that may train
     the last 1/stages do in the first part, all in the last. Patience counts in the last part only,
     and each part begins with fresh moments of the optimiser.
@@ -70,12 +70,30 @@ class Phase(BaseModel):
             )
         if self.stages > self.epochs:
             raise ValueError(f"stages: expected at most {self.epochs} epochs, got {self.stages}")
-        if self.trainable_layers is not None and self.trainable_fraction != 1:
+        shipped = type(self).model_fields["trainable_fraction"].default
+        if self.trainable_layers is not None and self.trainable_fraction != shipped:
             raise ValueError(
                 "trainable_layers and trainable_fraction: expected one of them, got "
                 f"{self.trainable_layers} and {self.trainable_fraction:g}"
             )
+        if self.stages > 1 and self.head_alone:
+            raise ValueError(
+                f"stages: expected 1 where the head trains alone, got {self.stages}; set "
+                "trainable_fraction or trainable_layers too"
+            )
         return self
+
+    @property
+    def head_alone(self) -> bool:
+        """Whether none of the backbone's layers trains."""
+        counted = self.trainable_layers
+        return (self.trainable_fraction if counted is None else counted) == 0
+
+
+class HeadPhase(Phase):
+    """The first phase, on a pretrained backbone: it trains the head alone unless told otherwise."""
+
+    trainable_fraction: float = Field(0.0, ge=0, le=1)
 
 
 class Recipe(BaseModel):
@@ -108,7 +126,7 @@ class Recipe(BaseModel):
     ema_momentum: float = Field(0.99, ge=0, lt=1)  # moving average of weights per step; 0: off
     mixed_precision: bool = True  # on a GPU; a CPU always computes in float32
     xla: bool | None = None  # compile steps with XLA; None: Keras's rule, on one GPU and with JAX
-    head: Phase | None = None  # phase 1, on a frozen pretrained backbone
+    head: HeadPhase | None = None  # phase 1, on a pretrained backbone
     whole: Phase  # phase 2
     policy: Policy = Policy()
     offline_images: int | None = Field(None, ge=2)  # made once by the policy; None: online, anew

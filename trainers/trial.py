@@ -152,7 +152,7 @@ def measured(
         )
         start_s = 0.0
         for name, phase in phases(recipe):
-            set_trainable(network, None if name == "head" else phase, stages(phase)[-1][1])
+            set_trainable(network, phase, stages(phase)[-1][1])
             compile_network(network, recipe)
             marks = _marks(network, batches)
             step_s[name] = (marks[-1] - marks[WARM_STEPS]) / (len(marks) - WARM_STEPS - 1)

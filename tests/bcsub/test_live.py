@@ -9,8 +9,8 @@ import pytest
 from rich.console import Console
 
 from bcsub.live import Lines, LiveTable, progress_over
-from bcsub.live_rows import Row, all_left_s, clock_time, fitting
-from trainers.recipe import Phase, Recipe
+from bcsub.live_rows import Row, all_left_s, clock_time, fitting, row_of
+from trainers.recipe import HeadPhase, Phase, Recipe
 from trainers.runs import Run
 
 EPOCH = {
@@ -138,6 +138,17 @@ def test_the_whole_network_is_expected_to_cost_three_times_the_head():
     row.step("whole", 0, 3, 10, now=54.0)
     assert row.left_s(54.0) == 27 * 2
     assert row.images_per_s == 5.0
+
+
+@pytest.mark.parametrize(("trainable_layers", "times"), [(None, 3), (0, 3), (2, 1)])
+def test_a_first_phase_that_moves_the_backbone_too_costs_as_much(tmp_path, trainable_layers, times):
+    head = HeadPhase(epochs=2, peak_lr=0.1, trainable_layers=trainable_layers)
+    (run,) = runs(tmp_path, 1, head=head, weights="imagenet")
+    assert row_of(run).whole_over_head == times
+    row = Row("r", 0, 10, {"head": 2, "whole": 3}, times)
+    row.step("head", 0, 1, 10, now=0.0)
+    row.step("head", 0, 2, 10, now=1.0)
+    assert row.left_s(1.0) == 18 + times * 30
 
 
 def test_what_nothing_is_known_of_is_said_to_be_left_out():

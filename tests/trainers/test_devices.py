@@ -6,9 +6,9 @@ import tensorflow as tf
 from keras import layers
 
 from trainers import devices
-from trainers.recipe import Phase, Recipe
+from trainers.recipe import HeadPhase, Phase, Recipe
 
-RECIPE = Recipe(name="toy", whole=Phase(epochs=10, peak_lr=1), head=Phase(epochs=4, peak_lr=1))
+RECIPE = Recipe(name="toy", whole=Phase(epochs=10, peak_lr=1), head=HeadPhase(epochs=4, peak_lr=1))
 
 
 @pytest.fixture
@@ -84,6 +84,10 @@ def test_hours_by_hand(network, monkeypatch):
     pretrained = RECIPE.model_copy(update={"weights": "imagenet"})
     with_head = devices.estimated_hours(network, pretrained, 1_000_000)
     assert with_head == pytest.approx(267.4 * (3 * 10 + 4) / 3600)
+    moved = HeadPhase(epochs=4, peak_lr=1, trainable_layers=1)
+    with_more = pretrained.model_copy(update={"head": moved})
+    hours = devices.estimated_hours(network, with_more, 1_000_000)
+    assert hours == pytest.approx(267.4 * 3 * (10 + 4) / 3600)
 
 
 def test_the_matrix_product_rate_is_plausible():

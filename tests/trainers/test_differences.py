@@ -4,7 +4,7 @@ import pytest
 
 from trainers import convnext_base, custom_cnn
 from trainers.differences import Differences, as_setting, differences, flat, from_shipped
-from trainers.recipe import Phase, Recipe, overridden, with_preset
+from trainers.recipe import HeadPhase, Phase, Recipe, overridden, with_preset
 
 TOY = Recipe(name="toy", widths=(4, 6), depths=(0, 1), whole=Phase(epochs=3, peak_lr=0.1))
 
@@ -37,7 +37,7 @@ def test_the_settings_of_a_difference_make_the_recipe_again():
 
 
 def test_a_phase_that_only_one_of_both_has():
-    with_head = TOY.model_copy(update={"head": Phase(epochs=2, peak_lr=0.5)})
+    with_head = TOY.model_copy(update={"head": HeadPhase(epochs=2, peak_lr=0.5)})
     assert differences(stored(TOY), with_head).changed == {"head": None}
     found = differences(stored(with_head), TOY)
     assert (found.changed["head.epochs"], found.changed["head.peak_lr"]) == (2, 0.5)

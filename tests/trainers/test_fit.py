@@ -16,7 +16,7 @@ from trainers import checkpoint, devices, fit, keeper
 from trainers.fit import phases
 from trainers.keeper import TrainingData
 from trainers.networks import head
-from trainers.recipe import Phase, Recipe
+from trainers.recipe import HeadPhase, Phase, Recipe
 from trainers.train import build_network
 
 CLASSES = 3
@@ -132,7 +132,7 @@ def test_the_head_trains_alone_first_then_the_last_fraction(tmp_path, told):
     fine_tuned = recipe(
         weights="imagenet",
         head_units=(4,),
-        head=Phase(epochs=1, peak_lr=0.01),
+        head=HeadPhase(epochs=1, peak_lr=0.01),
         whole=Phase(epochs=1, peak_lr=0.01, trainable_fraction=0.4),
     )
     network = network_for(fine_tuned)
@@ -147,8 +147,25 @@ def test_the_head_trains_alone_first_then_the_last_fraction(tmp_path, told):
     assert changed(after_head, after_whole) == ["norm1", "conv2", *HEAD]
 
 
+def test_the_first_phase_thaws_layers_stage_by_stage_where_it_is_told_to(tmp_path, told):
+    told_to = recipe(
+        weights="imagenet",
+        head=HeadPhase(epochs=2, peak_lr=0.01, trainable_layers=2, stages=2),
+        whole=Phase(epochs=1, peak_lr=0.01, trainable_fraction=0),
+    )
+    network = network_for(told_to)
+    weights = [by_layer(network)]
+    progress = told()
+    progress.epoch = lambda row: weights.append(by_layer(network))
+    history = trained(network, told_to, tmp_path, progress)
+    assert [row["phase"] for row in history] == ["head", "head", "whole"]
+    trained_layers = [changed(before, after) for before, after in pairwise(weights[:3])]
+    last = ["head_logits"]
+    assert trained_layers == [["conv2", *last], ["norm1", "conv2", *last]]
+
+
 def test_nothing_pretrained_has_no_first_phase():
-    first, second = Phase(epochs=2, peak_lr=0.1), Phase(epochs=3, peak_lr=0.2)
+    first, second = HeadPhase(epochs=2, peak_lr=0.1), Phase(epochs=3, peak_lr=0.2)
     assert phases(recipe(head=first, whole=second)) == [("whole", second)]
     assert phases(recipe(weights="imagenet", whole=second)) == [("whole", second)]
     assert phases(recipe(weights="imagenet", head=first, whole=second)) == [
@@ -253,7 +270,7 @@ def test_each_phase_has_a_patience_of_its_own(tmp_path, told, monkeypatch):
     worse = [(loss, loss) for loss in (1.0, 1.1, 1.2, 1.3, 1.4, 1.5)]
     scripted(monkeypatch, [*worse[:2], *worse])
     phases = {
-        "head": Phase(epochs=6, peak_lr=0.01, patience=1),
+        "head": HeadPhase(epochs=6, peak_lr=0.01, patience=1),
         "whole": Phase(epochs=6, peak_lr=0.01, patience=3),
     }
     patient = recipe(weights="imagenet", **phases)
@@ -350,7 +367,7 @@ LONG = recipe(
     ema_momentum=0.5,
     batch=8,
     weight_decay=0.1,
-    head=Phase(epochs=2, peak_lr=0.05, warmup_epochs=1),
+    head=HeadPhase(epochs=2, peak_lr=0.05, warmup_epochs=1),
     whole=Phase(
         epochs=3, peak_lr=0.02, schedule="plateau", plateau_patience=1, trainable_fraction=0.5
     ),

@@ -5,7 +5,7 @@ from keras import layers
 
 from trainers.networks import head
 from trainers.objective import OPTIMIZERS, compile_network, set_trainable
-from trainers.recipe import Phase, Recipe
+from trainers.recipe import HeadPhase, Phase, Recipe
 
 JAX = keras.backend.backend() == "jax"  # always compiled; a CPU with TensorFlow never, unasked
 BACKBONE = ["conv0", "norm0", "conv1", "norm1", "conv2"]  # layers with weights, in order
@@ -53,7 +53,7 @@ def bare_network(recipe: Recipe) -> keras.Model:
 )
 def test_layers_with_weights_are_counted_from_the_last(fields, share, free):
     network = network_for(recipe(head_units=(4,)))
-    set_trainable(network, None)
+    set_trainable(network, HeadPhase(epochs=1, peak_lr=1))
     assert {weight.path.split("/")[0] for weight in network.trainable_weights} == {*HEAD}
     set_trainable(network, Phase(epochs=1, peak_lr=1, **fields), share)  # thaws what was frozen
     training = {weight.path.split("/")[0] for weight in network.trainable_weights}

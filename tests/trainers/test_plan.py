@@ -6,7 +6,7 @@ import pytest
 
 from trainers import custom_cnn, devices, plan
 from trainers.plan import plan as planned
-from trainers.recipe import Phase, overridden, with_preset
+from trainers.recipe import HeadPhase, overridden, with_preset
 from trainers.runs import Run
 
 
@@ -63,7 +63,7 @@ def test_a_finished_run(run, dataset):
 
 def test_both_phases_and_where_their_weights_come_from(run, dataset, tmp_path, monkeypatch):
     monkeypatch.setattr(plan, "cached_file", lambda stock: tmp_path / "cache" / stock.file)
-    update = {"weights": "imagenet", "head": Phase(epochs=2, peak_lr=0.1)}
+    update = {"weights": "imagenet", "head": HeadPhase(epochs=2, peak_lr=0.1)}
     pretrained = replace(run, name="convnext-base", recipe=run.recipe.model_copy(update=update))
     row = planned(pretrained, dataset)
     assert row["epochs"] == {"head": 2, "whole": 5}

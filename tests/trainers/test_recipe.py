@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from cells.errors import RecipeError
 from cells.policy import Dose, Policy
-from trainers.recipe import Phase, Recipe, overridden, with_preset
+from trainers.recipe import HeadPhase, Phase, Recipe, overridden, with_preset
 
 BASE = Recipe(
     name="toy",
@@ -129,6 +129,11 @@ def test_a_setting_changes_one_field_to_a_value_of_its_type(setting, path, value
             "weight_decay: expected 0 with optimizer=adam, got 0.1; "
             "Adam with decoupled weight decay is optimizer=adamw.",
         ),
+        (
+            ["whole.trainable_fraction=0", "whole.stages=2"],
+            "whole: stages: expected 1 where the head trains alone, got 2; "
+            "set trainable_fraction or trainable_layers too.",
+        ),
         (["betas=.9"], "betas: expected two numbers from 0 to below 1, got (0.9,)."),
         (["betas=.9,1"], "betas: expected two numbers from 0 to below 1, got (0.9, 1.0)."),
     ],
@@ -139,8 +144,40 @@ def test_fields_that_contradict_each_other_are_one_line(settings, text):
     assert str(error.value) == f"toy: {text}"
 
 
+WITH_HEAD = BASE.model_copy(update={"head": HeadPhase(epochs=4, peak_lr=0.1)})
+
+
+def test_the_first_phase_trains_the_head_alone_unless_told_otherwise():
+    assert WITH_HEAD.head.head_alone
+    assert not WITH_HEAD.whole.head_alone
+    for settings in (["head.trainable_fraction=.5"], ["head.trainable_layers=4", "head.stages=2"]):
+        assert not overridden(WITH_HEAD, settings).head.head_alone
+    assert overridden(WITH_HEAD, ["head.trainable_layers=0"]).head.head_alone
+    assert overridden(WITH_HEAD, ["whole.trainable_layers=0"]).whole.head_alone
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        (
+            ["head.stages=2"],
+            "head: stages: expected 1 where the head trains alone, got 2; "
+            "set trainable_fraction or trainable_layers too.",
+        ),
+        (
+            ["head.trainable_layers=3", "head.trainable_fraction=.5"],
+            "head: trainable_layers and trainable_fraction: expected one of them, got 3 and 0.5.",
+        ),
+    ],
+)
+def test_what_the_first_phase_would_not_heed_is_one_line(settings, text):
+    with pytest.raises(RecipeError) as error:
+        overridden(WITH_HEAD, settings)
+    assert str(error.value) == f"toy: {text}"
+
+
 def test_none_empties_what_may_be_empty():
-    full = BASE.model_copy(update={"network_px": 96, "head": Phase(epochs=1, peak_lr=1)})
+    full = BASE.model_copy(update={"network_px": 96, "head": HeadPhase(epochs=1, peak_lr=1)})
     full = full.model_copy(update={"offline_images": 9})
     emptied = overridden(full, ["network_px=none", "head=none", "offline_images=none"])
     assert (emptied.network_px, emptied.head, emptied.offline_images) == (None, None, None)

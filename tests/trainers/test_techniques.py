@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from cells.policy import Policy
-from trainers.recipe import Phase, Recipe, overridden
+from trainers.recipe import HeadPhase, Phase, Recipe, overridden
 
 PHASE = Phase(epochs=1, peak_lr=1)
-RECIPE = Recipe(name="toy", head=PHASE, whole=PHASE)
+RECIPE = Recipe(name="toy", head=HeadPhase(epochs=1, peak_lr=1), whole=PHASE)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from cells.policy import Policy
 from trainers import trial
 from trainers.keeper import TrainingData
 from trainers.networks import head
-from trainers.recipe import Phase, Recipe
+from trainers.recipe import HeadPhase, Phase, Recipe
 from trainers.runs import Run
 from trainers.trial import Trial, advice, in_words, measured
 
@@ -16,7 +16,7 @@ RECIPE = Recipe(
     weights="imagenet",
     batch=8,
     policy=Policy(flip=0.5),
-    head=Phase(epochs=2, peak_lr=0.1),
+    head=HeadPhase(epochs=2, peak_lr=0.1),
     whole=Phase(epochs=3, peak_lr=0.1, patience=2),
 )
 FOUND = Trial(
