@@ -159,10 +159,11 @@ def _more_parts(training: Training) -> int:
     """The next number of equal parts that a batch can be cut into, of at least two images each."""
     together = len(devices.replicas())
     if together > 1:  # Keras gathers no gradients under tf.distribute
+        smaller = max(1, training.batch // 2 // together) * together
         raise RunError(
             f"{training.path.parent}: out of memory with a batch of {training.batch} on {together} "
             f"devices. Train {training.recipe.name} with a smaller one: --set "
-            f"batch={training.batch // 2}, or on one device: CUDA_VISIBLE_DEVICES=0."
+            f"batch={smaller}, or on one device: CUDA_VISIBLE_DEVICES=0."
         )
     for parts in range(training.state.parts + 1, training.batch // 2 + 1):
         if training.batch % parts == 0:

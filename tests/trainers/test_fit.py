@@ -526,6 +526,19 @@ def test_no_memory_for_two_images_is_one_clear_line(tmp_path, told):
     )
 
 
+def test_no_memory_on_several_devices_is_one_clear_line(tmp_path, told, monkeypatch):
+    """Keras gathers no gradients there, so nothing is cut; the two could not share 3 images."""
+    monkeypatch.setattr(devices, "replicas", lambda: ["GPU:0", "GPU:1"])
+    progress = told()
+    with pytest.raises(RunError) as error:
+        trained(network_in(4, recipe()), recipe(), tmp_path, progress)
+    assert str(error.value) == (
+        f"{tmp_path}: out of memory with a batch of 6 on 2 devices. Train toy with a smaller one: "
+        "--set batch=2, or on one device: CUDA_VISIBLE_DEVICES=0."
+    )
+    assert progress.lines == []
+
+
 def test_a_damaged_checkpoint_is_one_clear_line(tmp_path, told):
     path = tmp_path / "checkpoint.h5"
     path.write_bytes(b"\x89HDF\r\n\x1a\n and then nothing")

@@ -82,6 +82,14 @@ def test_a_trial_trains_each_phase_and_times_all_that_recurs(monkeypatch):
     x = layers.Conv2D(4, 3, name="conv0")(layers.Rescaling(1 / 255)(images))
     network = keras.Model(images, head(layers.GlobalAveragePooling2D()(x), RECIPE, 3))
     monkeypatch.setattr(trial, "STEPS", 5)
+    thawed: list = []
+    set_trainable = trial.set_trainable
+
+    def noted(*asked):
+        thawed.append(asked)
+        set_trainable(*asked)
+
+    monkeypatch.setattr(trial, "set_trainable", noted)
     rng = np.random.default_rng(0)
     labels = np.arange(20) % 3
     pictures = rng.integers(0, 255, (20, 8, 8, 3)).astype(np.uint8)
@@ -89,6 +97,7 @@ def test_a_trial_trains_each_phase_and_times_all_that_recurs(monkeypatch):
     found = measured(RECIPE, data, network, seed=0, predicted=4)
     assert (found.batch, found.steps, found.epochs) == (8, 2, {"head": 2, "whole": 3})
     assert set(found.step_s) == {"head", "whole"}
+    assert thawed == [(network, RECIPE.head, 1.0), (network, RECIPE.whole, 1.0)]
     times = [*found.step_s.values(), found.pipeline_s, found.epoch_end_s, found.finish_s]
     assert all(0 < seconds < 60 for seconds in [found.start_s, *times])
     assert 100 < found.peak_mb < found.free_mb
