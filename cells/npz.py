@@ -101,6 +101,7 @@ def _header(path: Path, key: str) -> tuple[tuple[int, ...], np.dtype] | None:
         with archive.open(f"{key}.npy") as file:
             try:
                 shape, fortran, dtype = _npy_header(file)
+            # a broken header; encrypted, or compressed in a way that zipfile lacks
             except (ValueError, RuntimeError, NotImplementedError):
                 return None
     return None if fortran or dtype.hasobject or not shape else (shape, dtype)
@@ -141,6 +142,7 @@ def _member(archive: np.lib.npyio.NpzFile, key: str, name: str) -> np.ndarray:
     """One array of the npz. Raises ArchiveError for Python objects and for broken array headers."""
     try:
         array = archive[key]
+    # Python objects or a broken header; encrypted, or compressed in a way that zipfile lacks
     except (ValueError, RuntimeError, NotImplementedError) as error:
         if "pickle" in str(error) or "Object arrays" in str(error):
             raise ArchiveError(

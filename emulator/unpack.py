@@ -10,6 +10,7 @@ from zipfile import BadZipFile, ZipFile, ZipInfo
 from cells.competition import Platform
 from cells.errors import SubmissionError
 
+# What zipfile raises: no zip, damaged, cut off, not readable, an unknown compression, encrypted.
 _UNREADABLE = (BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
 
 

@@ -2,22 +2,9 @@ from typer import Typer
 from typer.testing import CliRunner
 
 from tests.trainers.conftest import tiny_cnn
+from tests.trainers.test_trial import FOUND
 from trainers import bench_trial
 from trainers.runs import Run
-from trainers.trial import Trial
-
-FOUND = Trial(
-    batch=8,
-    steps=10,
-    start_s=0.0,
-    step_s={"whole": 0.5},
-    pipeline_s=0.05,
-    epoch_end_s=2.0,
-    finish_s=8.0,
-    epochs={"whole": 6},
-    peak_mb=900.0,
-    free_mb=8000.0,
-)  # 50 s
 
 
 def test_estimate_and_run_side_by_side(dataset, monkeypatch):
@@ -25,7 +12,7 @@ def test_estimate_and_run_side_by_side(dataset, monkeypatch):
 
     def really(run, path):
         asked.append((run.recipe.whole.epochs, path))
-        return 40.0, 1000.0
+        return 40.0, 800.0
 
     monkeypatch.setattr(bench_trial, "trial", lambda run, dataset: FOUND)
     monkeypatch.setattr(bench_trial, "really", really)
@@ -35,8 +22,8 @@ def test_estimate_and_run_side_by_side(dataset, monkeypatch):
     printed = CliRunner().invoke(app, command).stdout
     assert asked == [(6, dataset.path)]
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in printed.splitlines()]
-    assert ["seconds", "50", "40", "1.25"] in rows
-    assert ["memory, MB", "900", "1000", "0.90"] in rows
+    assert ["seconds", "36", "40", "0.90"] in rows
+    assert ["memory, MB", "1000", "800", "1.25"] in rows
 
 
 def test_what_a_run_really_takes_is_measured_on_a_whole_one(tmp_path, dataset):
