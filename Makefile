@@ -28,7 +28,7 @@ BOTH     := -n 2 --dist loadfile   # tracing keeps one core busy; a file's fixtu
 MATRIX   := $(foreach name,jax $(RUNTIMES),.venv-$(name)/.ready)
 JAX      := $(addprefix tests/,$(addsuffix .py,bcsub/test_doctor bcsub/test_train \
             $(addprefix trainers/test_,backend checkpoint convnext devices fit networks objective \
-            train two_devices)))
+            train trial two_devices)))
 JAX_BUT  := not convnext-base-87 and not convnext-large-196
 
 .NOTPARALLEL:

@@ -50,6 +50,8 @@ def _check_backend(name: str) -> None:
                 "KERAS_BACKEND: jax is not installed. `pip install jax` beside this package "
                 "(jax[cuda12] for a GPU), or unset KERAS_BACKEND."
             )
-        # JAX takes three quarters of a GPU's memory at once; TensorFlow, which predicts with the
-        # uploaded runtime, would take all of it.
+        # Each takes the GPU's memory as it needs it. At once JAX would take three quarters of it,
+        # though the trial before a training is a second process on the same GPU, and TensorFlow,
+        # which predicts with the uploaded runtime, all of it.
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
         os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")

@@ -3,8 +3,9 @@
 Batches come out of `tf.data`, and predictions from the uploaded runtime, under either.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -55,6 +56,34 @@ def jax_memory_mb() -> tuple[float, float]:
 
     stats = jax.local_devices()[0].memory_stats()
     return stats["peak_bytes_in_use"] / 2**20, stats["bytes_limit"] / 2**20
+
+
+def rate_setter(network: keras.Model) -> Callable[[float], None]:
+    """What sets the learning rate before each step of a `fit` that has just begun.
+
+    Under JAX an epoch's numbers live outside the network. Keras puts all of them back, and takes
+    them out again, for a callback that looks at its `model` amid an epoch: for one number that
+    costs more than many a step. There the rate goes to the steps themselves, which keep it.
+    """
+    chosen = network.optimizer.learning_rate
+    if keras.backend.backend() != "jax":
+        return chosen.assign
+    import jax
+
+    step = network.train_function
+    place = next(i for i, each in enumerate(network.optimizer.variables) if each is chosen)
+    now = [chosen.value]
+
+    def at_rate(state: tuple[Any, ...], iterator: Any) -> Any:
+        trained, fixed, optimizer, metrics = state
+        optimizer = [*optimizer[:place], now[0], *optimizer[place + 1 :]]
+        return step((trained, fixed, optimizer, metrics), iterator)
+
+    def set_rate(rate: float) -> None:
+        now[0] = jax.numpy.asarray(rate, chosen.dtype)
+
+    network.train_function = at_rate
+    return set_rate
 
 
 def unshare(variables: Iterable[keras.Variable]) -> None:

@@ -12,10 +12,12 @@ import numpy as np
 import tensorflow as tf
 from rich.table import Table
 
+from trainers import backend
 from trainers.batches import training_batches
 from trainers.catalog import member
 from trainers.objective import compile_network
 from trainers.recipe import with_preset
+from trainers.train import build_network
 
 ENOUGH = 1.2  # a pipeline that gives so many times what the network takes does not hold it up
 KEEP = "TF_CPU_ALLOCATOR_USE_BFC"  # as `bcsub train` sets it; the platform leaves it alone
@@ -41,8 +43,9 @@ def pipeline(names: list[str], preset: str, steps: int) -> Table:
             next(iterator)
         alone = recipe.batch * steps / (time.perf_counter() - start)
         del iterator
-        network = module.build(recipe, 96, 8)
+        network = build_network(module, recipe.model_copy(update={"weights": "none"}), 96, 8, None)
         compile_network(network, recipe)
+        network.optimizer.build(network.trainable_variables)
         repeated = tf.data.Dataset.from_tensors(one).repeat()
         rates = [
             recipe.batch * steps_per_second(network, source, steps)
@@ -113,12 +116,13 @@ def cnn_rate(steps: int, generator: bool, xla: bool | None = None) -> float:
 
 
 def steps_per_second(network: keras.Model, batches: tf.data.Dataset, steps: int) -> float:
-    """Training steps a second, the first few not counted."""
+    """Training steps a second, the first few not counted; each is awaited, on a GPU too."""
     marks: list[float] = []
     mark = keras.callbacks.LambdaCallback(
         on_train_batch_end=lambda batch, logs: marks.append(time.perf_counter())
     )
     network.fit(batches, steps_per_epoch=steps + 4, callbacks=[mark], verbose=0, shuffle=False)
+    backend.unshare(network.trainable_variables)  # of the moving average, for the next `fit`
     return steps / (marks[-1] - marks[3])
 
 

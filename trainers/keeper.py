@@ -86,6 +86,10 @@ class Keeper(keras.callbacks.Callback):
         self.at_epoch = training.state.epoch
         self.started = 0.0
 
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Learn how the rate is set."""
+        self.set_rate = backend.rate_setter(self.model)
+
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Start the epoch's clock."""
         self.at_epoch, self.started = epoch, time.perf_counter()
@@ -94,7 +98,7 @@ class Keeper(keras.callbacks.Callback):
         """Set the rate; all parts of a batch have the same."""
         done = self.at_epoch + (batch // self.training.state.parts + 1) / self.training.steps
         rate = rate_at(self.phase, done, self.watch.reductions)
-        self.model.optimizer.learning_rate.assign(rate)
+        self.set_rate(rate)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Tell of each whole batch."""
@@ -169,7 +173,10 @@ def score(
 
     Both are NaN when any logit is NaN or infinite.
     """
-    logits = network.predict(plain_batches(images, min(batch, 64)), verbose=0).astype(np.float64)
+    batch = min(batch, 64, len(images))
+    whole = np.concatenate([images, images[: -len(images) % batch]])  # JAX compiles for each size
+    logits = network.predict(plain_batches(whole, batch), verbose=0).astype(np.float64)
+    logits = logits[: len(images)]
     if not np.isfinite(logits).all():
         return math.nan, math.nan
     probs = np.exp(logits - logits.max(axis=1, keepdims=True))

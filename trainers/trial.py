@@ -18,7 +18,7 @@ import tensorflow as tf
 from cells.dataset import Dataset, open_dataset
 from cells.policy import Policy
 from submission.model import VIEWS, read_member
-from trainers import checkpoint, devices
+from trainers import backend, checkpoint, devices
 from trainers.batches import steps_per_epoch, training_batches
 from trainers.catalog import member
 from trainers.export import write_member
@@ -196,6 +196,7 @@ def _marks(network: keras.Model, batches: tf.data.Dataset) -> list[float]:
         verbose=0,
         shuffle=False,
     )
+    backend.unshare(network.trainable_variables)  # of the moving average, which is saved later
     return marks
 
 

@@ -74,11 +74,13 @@ def test_a_backend_that_is_not_here_is_one_line_before_anything_is_imported(
     assert str(error.value) == text
 
 
-def test_beside_jax_tensorflow_takes_only_the_gpu_memory_that_it_needs(monkeypatch):
+def test_jax_and_tensorflow_take_only_the_gpu_memory_that_they_need(monkeypatch):
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     monkeypatch.setattr(quiet, "find_spec", lambda module: object())
     monkeypatch.setitem(sys.modules, "tensorflow", object())
-    monkeypatch.setenv("TF_FORCE_GPU_ALLOW_GROWTH", "to be undone")
-    monkeypatch.delenv("TF_FORCE_GPU_ALLOW_GROWTH")
+    expected = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+    for name in expected:
+        monkeypatch.setenv(name, "to be undone")
+        monkeypatch.delenv(name)
     quiet.import_tensorflow()
-    assert os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
+    assert {name: os.environ[name] for name in expected} == expected
