@@ -86,6 +86,8 @@ def _describe(
         "choice": row["what"],
         "reason": explain(choice, [r["what"] for r in table], [each.passes for each in tried]),
         "passes": shipped.passes,
+        "order": list(bundle.order),
+        "deadline_s": dataset.competition.platform.deadline_s,
         "rows": len(data.rows),
         "groups": len(np.unique(data.groups)),
         "test_rows": len(data.test_labels),

@@ -155,7 +155,6 @@ def _check_member(folder: Path, dataset: Dataset) -> str:
     """Fingerprint of member.h5. Raises EnsembleError when it does not fit the dataset."""
     expected = {
         "kind": "member",
-        "format": FORMAT,
         "classes": list(dataset.classes),
         "image_px": dataset.competition.image_px,
         "data_fingerprint": dataset.fingerprint,
@@ -174,6 +173,11 @@ def _check_member(folder: Path, dataset: Dataset) -> str:
                 f"{_short(folder)}/member.h5: {key}: expected {value}, got {attrs.get(key)}. "
                 "Delete the folder and train it again."
             )
+    if not 1 <= attrs.get("format", 0) <= FORMAT:
+        raise EnsembleError(
+            f"{_short(folder)}/member.h5: format: expected 1 to {FORMAT}, "
+            f"got {attrs.get('format')}. Delete the folder and train it again."
+        )
     if "member_fingerprint" not in attrs:
         raise EnsembleError(
             f"{_short(folder)}/member.h5: no fingerprint. Delete the folder and train it again."

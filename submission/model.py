@@ -4,21 +4,33 @@ Run:    from model import Model; labels = Model().predict(X)
 Takes:  X (n, px, px, 3), values 0-255, uint8 or any other number type. Gives labels (n,) int64.
 Needs:  NumPy, TensorFlow and h5py. No Keras, no custom operations, no pickle.
 
-weights.h5 holds one or more members. A member is a program: a list of primitive operations
-(`OPS` below) in the order they run, and their arrays. Matrices and convolutions are stored as
-float16 times a float32 scale per output channel; here they become float32 again, and only then
-are batch norms and layer scales folded into the operation before them.
+weights.h5, the bundle, holds `members/00`, `01`, ...: each a `program` (JSON, a list of primitive
+operations, `OPS` below, in the order they run), its `arrays` and its `weight`. Matrices and
+convolutions are stored small, beside a float32 scale per output channel; here they become float32
+again, and only then are batch norms and layer scales folded into the operation before them.
+The bundle's own attributes:
+    classes, image_px   the names that labels count, and the side of the images
+    views               flips and quarter turns, in each of which every member sees the images
+    passes              [member, view] pairs, the one that gains most per operation first
+    deadline_s          seconds that all may take; mostly absent. BCSUB_DEADLINE_S overrides it
+    answer              what `predict` gives: labels, tensor or one-hot
+    checksum            SHA-256 of all this; a file that no longer has it is refused
 
-The answer is the weighted average of the members' probabilities, each averaged over the bundle's
-views (flips and quarter turns). Images stream through in batches; each view's probabilities are
-added to one array, so memory does not grow with the number of members or views.
+The answer is the weighted average of the members' probabilities, each averaged over the views.
+With a deadline, counted from the import of this file, only the passes that fit are run: an average
+of whole passes, the same ones in every call. Images stream through in batches, and each pass's
+probabilities are added to its member's, so memory does not grow with the number of views.
 """
 
 import contextlib
 import functools
+import hashlib
+import itertools
 import json
+import math
 import operator
 import os
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,9 +38,12 @@ import h5py
 import numpy as np
 import tensorflow as tf
 
-FORMAT = 1  # of weights.h5 and member.h5; a newer file is refused
+FORMAT = 2  # of weights.h5 and member.h5; a newer file is refused
 RUNTIME_VERSION = 1  # raised when the numbers below could change: stored predictions are then stale
 BATCH = 64
+clock = time.monotonic
+STARTED_S = clock()  # a deadline counts from the import
+MARGIN = 1.1  # a pass must fit at this many times its estimated seconds: machines waver
 
 # name: quarter turns anticlockwise, after a left-right flip or not
 VIEWS = {
@@ -43,37 +58,104 @@ VIEWS = {
 }
 
 
+# what `predict` makes of class indices (n,) int64, given the number of classes
+ANSWERS: dict[str, Any] = {
+    "labels": lambda labels, _: labels,
+    "tensor": lambda labels, _: tf.constant(labels),
+    "one-hot": lambda labels, classes: np.eye(classes, dtype=np.float32)[labels],
+}
+
+_CHOSEN: dict[str, list[Any]] = {}  # the passes of each bundle's first call: every later one's too
+
+
 class Model:
     """A bundle of members behind the platform's `predict`.
 
     path: the folder that holds weights.h5; by default the one this file lies in.
-    Raises ValueError when weights.h5 is missing, damaged or of a newer format.
+    Raises ValueError when weights.h5 is missing, damaged, changed or of a newer format.
     """
 
     def __init__(self, path: Any = None) -> None:
         folder = os.fspath(path) if path is not None else _here()
         file_name = os.path.join(folder, "weights.h5")
         with _open(file_name, "bundle") as file:
-            self.classes = tuple(json.loads(file.attrs["classes"]))
-            self.views = tuple(json.loads(file.attrs["views"]))
-            self.image_px = int(file.attrs["image_px"])
+            about = dict(file.attrs)
             groups = [file["members"][key] for key in sorted(file["members"])]
+            self.classes = tuple(json.loads(about["classes"]))
+            self.views = tuple(json.loads(about["views"]))
+            self.image_px = int(about["image_px"])
             self.weights = np.array([group.attrs["weight"] for group in groups], np.float64)
             self.members = [Network(group) for group in groups]
-        self.weights /= self.weights.sum()
+        every = itertools.product(range(len(groups)), self.views)
+        self.passes = json.loads(about["passes"]) if "passes" in about else list(every)
+        self.deadline_s = _deadline(about.get("deadline_s", math.inf))
+        self._answer = ANSWERS[about.get("answer", "labels")]
+        self._identity = about.get("checksum", os.path.abspath(file_name))
 
-    def predict(self, X: Any) -> np.ndarray:
-        """Class indices of X (n, px, px, 3), values 0-255: (n,) int64."""
-        return self.predict_proba(X).argmax(axis=1).astype(np.int64)
+    def predict(self, X: Any) -> Any:
+        """Class indices of X (n, px, px, 3), values 0-255: (n,) int64.
+
+        A bundle may ask for another `answer`: a TensorFlow tensor of them, or (n, classes) float32
+        one-hot. One image without the first axis counts as n = 1.
+        """
+        labels = self.predict_proba(X).argmax(axis=1).astype(np.int64)
+        return self._answer(labels, len(self.classes))
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Class probabilities of X (n, px, px, 3), values 0-255: (n, classes) float32."""
         images = check_images(X, self.image_px)
-        total = np.zeros((len(images), len(self.classes)), np.float64)
-        for weight, member in zip(self.weights, self.members, strict=True):
-            for view in self.views:
-                total += weight / len(self.views) * member.probs(images, view)
-        return total.astype(np.float32)
+        if not len(images):
+            return np.zeros((0, len(self.classes)), np.float32)
+        sums = np.zeros((len(self.members), len(images), len(self.classes)), np.float64)
+        fixed = _CHOSEN.get(self._identity)
+        until_s = STARTED_S + self.deadline_s if fixed is None else math.inf
+        done = [each for each in fixed or self.passes if self._add(each, images, sums, until_s)]
+        said = f"{len(done)} of {len(self.passes)} passes done"
+        if not done:
+            cheapest = min(self.passes, key=lambda each: self.members[each[0]].operations)
+            self._add(cheapest, images, sums, math.inf)
+            done, said = [cheapest], "not even one pass fits, the cheapest is done"
+        _CHOSEN[self._identity] = done
+        if self.deadline_s < math.inf or len(done) < len(self.passes):
+            now_s = clock() - STARTED_S
+            print(f"model.py: {said} at {now_s:.1f} s, deadline {self.deadline_s:g} s", flush=True)
+        counts = np.bincount([index for index, _ in done], minlength=len(self.members))
+        weights = np.where(counts > 0, self.weights, 0) / np.maximum(counts, 1)
+        total = sum(weight * each for weight, each in zip(weights, sums, strict=True))
+        return (total / (weights * counts).sum()).astype(np.float32)
+
+    def _add(self, which: Any, images: np.ndarray, sums: np.ndarray, until_s: float) -> bool:
+        """Add the probabilities of one pass, (member, view), to its member's in `sums`.
+
+        Returns False, and adds nothing, as soon as it would end after `until_s`.
+        """
+        index, view = which
+        if not self._fits(index, len(images), until_s):
+            return False
+        if until_s < math.inf:
+            self.members[index].trace()
+        probs = np.empty(sums.shape[1:], np.float32)
+        for rows, _, batch_probs in self.members[index].stream(images, view):
+            probs[rows] = batch_probs
+            if not self._fits(index, len(images) - rows.stop, until_s):
+                return False
+        sums[index] += probs
+        return True
+
+    def _fits(self, index: int, images: int, until_s: float) -> bool:
+        return not images or clock() + MARGIN * self._seconds(index, images) <= until_s
+
+    def _seconds(self, index: int, images: int) -> float:
+        """What that many more images will take a member: at its own pace, where it has one.
+
+        Else its operations at the pace of all that ran, and its trace at theirs; before any ran, 0.
+        """
+        member, ran = self.members[index], [each for each in self.members if each.images]
+        if member.images or not ran:
+            return images * member.seconds / max(member.images, 1)
+        pace = sum(m.seconds for m in ran) / sum(m.operations * m.images for m in ran)
+        trace = sum(m.trace_s for m in ran) / sum(m.steps for m in ran)
+        return images * member.operations * pace + member.steps * trace
 
 
 model = Model  # the name that older editions of the competition import
@@ -98,6 +180,8 @@ class Network:
         self.classes = tuple(json.loads(group.attrs["classes"]))
         self.image_px = int(group.attrs["image_px"])
         self.batch = BATCH
+        self.operations, self.steps = operations(group), len(program["ops"])
+        self.images, self.seconds, self.trace_s = 0, 0.0, 0.0  # run, and what that and tracing took
         self._steps, self._weights = _fold(program["ops"], arrays, program["logits"])
         self._logits_at, self._output_at = program["logits"], program["output"]
         shape = (None, self.image_px, self.image_px, 3)
@@ -107,29 +191,46 @@ class Network:
 
     def probs(self, images: np.ndarray, view: str = "identity") -> np.ndarray:
         """Probabilities of images (n, px, px, 3), 0-255, seen as `view`: (n, classes) float32."""
-        return self._stream(images, view)[1]
+        return self._whole(images, view, 1)
 
     def logits(self, images: np.ndarray, view: str = "identity") -> np.ndarray:
         """What goes into the last softmax: (n, classes) float32."""
-        return self._stream(images, view)[0]
+        return self._whole(images, view, 0)
 
-    def _stream(self, images: np.ndarray, view: str) -> tuple[np.ndarray, np.ndarray]:
-        """Logits and probabilities, batch by batch; the batch is halved when memory runs out."""
-        logits = np.empty((len(images), len(self.classes)), np.float32)
-        probs = np.empty_like(logits)
+    def _whole(self, images: np.ndarray, view: str, which: int) -> np.ndarray:
+        values = np.empty((len(images), len(self.classes)), np.float32)
+        for rows, *outputs in self.stream(images, view):
+            values[rows] = outputs[which]
+        return values
+
+    def stream(self, images: np.ndarray, view: str) -> Iterator[tuple[slice, Any, Any]]:
+        """Rows, logits and probabilities, batch by batch, as long as more are asked for.
+
+        The batch is halved when memory runs out, and stays so.
+        """
         start = 0
         while start < len(images):
+            start_s = clock()
             batch = turn(images[start : start + self.batch], view)
             try:
                 outputs = self._run(tf.constant(np.ascontiguousarray(batch, np.float32)))
-                stop = start + len(batch)
-                logits[start:stop], probs[start:stop] = outputs[0].numpy(), outputs[1].numpy()
-                start = stop
-            except tf.errors.ResourceExhaustedError:
+                logits, probs = outputs[0].numpy(), outputs[1].numpy()
+            except (tf.errors.ResourceExhaustedError, MemoryError):
                 if self.batch == 1:
                     raise
                 self.batch //= 2
-        return logits, probs
+                continue
+            rows = slice(start, start + len(batch))
+            start = rows.stop
+            self.images, self.seconds = self.images + len(batch), self.seconds + clock() - start_s
+            yield rows, logits, probs
+
+    def trace(self) -> None:
+        """Make TensorFlow's graph, on one image, so that the batches are timed without that."""
+        if not self.trace_s:
+            start_s = clock()
+            self._run(tf.zeros((1, self.image_px, self.image_px, 3)))
+            self.trace_s = clock() - start_s
 
     def _forward(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         values: dict[int, tf.Tensor] = {0: images}
@@ -160,16 +261,27 @@ def check_images(X: Any, image_px: int) -> np.ndarray:
     Raises ValueError for another shape, NaN or infinity, values outside 0-255, and fractions that
     all lie in 0-1: those were divided by 255 somewhere, and the networks do that themselves.
     """
-    images = np.asarray(X)
-    if images.ndim == 3:
-        images = images[None]
-    expected = (image_px, image_px, 3)
-    if images.ndim != 4 or images.shape[1:] != expected:
+    try:
+        images = np.asarray(X)
+    except ValueError:
+        raise ValueError("X: expected images of one size, got a list of several.") from None
+    if images.shape[:1] == (0,):
+        return np.zeros((0, image_px, image_px, 3), np.uint8)
+    plain = (image_px, image_px)
+    one = images.shape in ((*plain, 3), (*plain, 1), (3, *plain))
+    images = images[None] if one else images
+    if images.ndim != 4 or images.shape[1:] != (*plain, 3):
+        advice = "Pass RGB images, channels last."
+        if images.shape[1:] == (3, *plain):
+            advice = "This looks like channels first: transpose it to (n, px, px, 3)."
+        elif images.shape == plain or images.shape[1:] in (plain, (*plain, 1)):
+            advice = "This looks like grayscale: repeat it for red, green and blue."
+        elif images.shape[-1] == 3 and images.ndim in (3, 4):
+            advice = f"Resize the images to {image_px} px."
         raise ValueError(
-            f"X: expected shape (n, {image_px}, {image_px}, 3), got {images.shape}. "
-            "Pass RGB images, channels last."
+            f"X: expected shape (n, {image_px}, {image_px}, 3), got {images.shape}. {advice}"
         )
-    if images.dtype == np.uint8 or not len(images):
+    if images.dtype == np.uint8:
         return images
     if images.dtype.kind not in "iuf":
         raise ValueError(f"X: expected numbers 0-255, got dtype {images.dtype}.")
@@ -191,6 +303,53 @@ def _here() -> str:
     return os.path.dirname(os.path.abspath(globals().get("__file__", "model.py")))
 
 
+def _deadline(stored_s: float) -> float:
+    """Seconds from the import; infinity where neither the bundle nor the environment sets any."""
+    text = os.environ.get("BCSUB_DEADLINE_S") or str(stored_s)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not seconds > 0:
+        raise ValueError(
+            f"BCSUB_DEADLINE_S: expected seconds above 0, got {text!r}. Unset it, or correct it."
+        )
+    return seconds
+
+
+def checksum(item: Any) -> str:
+    """SHA-256 of what an HDF5 file, group or dataset holds: names, attributes, values; 64 digits.
+
+    Raises ValueError when it has an attribute `checksum` that says otherwise.
+    """
+    attrs = {key: np.asarray(value).tolist() for key, value in item.attrs.items()}
+    stored = attrs.pop("checksum", None)
+    digest = hashlib.sha256(json.dumps(attrs, sort_keys=True).encode())
+    if isinstance(item, h5py.Dataset):
+        values = item[()]
+        digest.update(f"{item.dtype.str} {item.shape}".encode())
+        digest.update(values if isinstance(values, bytes) else np.ascontiguousarray(values).data)
+    else:
+        for key in sorted(item):
+            digest.update(f"{key} {checksum(item[key])} ".encode())
+    found = digest.hexdigest()
+    if stored not in (None, found):
+        place = f"{item.file.filename}{item.name}".rstrip("/")
+        raise ValueError(f"{place}: changed since it was written. Copy it from its source again.")
+    return found
+
+
+def operations(group: Any) -> float:
+    """Additions and multiplications that a member takes per image.
+
+    A program of format 1 does not say; a guess then: each weight meets one pixel in 16 x 16.
+    """
+    program, arrays = json.loads(group["program"][()]), group["arrays"].values()
+    sizes = [item["values" if isinstance(item, h5py.Group) else ...].size for item in arrays]
+    guess = 2 * sum(sizes) * (group.attrs["image_px"] / 16) ** 2
+    return float(program.get("operations", guess))
+
+
 @contextlib.contextmanager
 def _open(file_name: str, kind: str) -> Iterator[h5py.File]:
     """The file, open while its arrays are read. Raises ValueError when it is not what it should."""
@@ -204,8 +363,12 @@ def _open(file_name: str, kind: str) -> Iterator[h5py.File]:
                     f"{file_name}: expected a {kind} of format {FORMAT} or older, "
                     f"got {found} of format {version}."
                 )
+            if version > 1 and "checksum" not in file.attrs:
+                raise OSError("no checksum")
+            if version > 1:
+                checksum(file)
             yield file
-    except (OSError, KeyError, json.JSONDecodeError) as error:
+    except (OSError, KeyError, RuntimeError, json.JSONDecodeError) as error:
         raise ValueError(f"{file_name}: damaged or truncated ({error}).") from None
 
 

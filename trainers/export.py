@@ -14,7 +14,7 @@ import numpy as np
 
 from cells.errors import ExportError
 from cells.files import fingerprint, replacing_h5
-from submission.model import FORMAT
+from submission.model import FORMAT, checksum
 from trainers.operations import OPERATIONS, Step
 
 
@@ -76,6 +76,7 @@ def write_member(path: Path, network: keras.Model, attrs: dict[str, Any], half: 
                 group[key] = stored[0]
             else:
                 group[f"{key}/values"], group[f"{key}/scale"] = stored
+        file.attrs["checksum"] = checksum(file)
     return member_fingerprint
 
 

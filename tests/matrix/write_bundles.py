@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 
 import submission.model
-from submission.model import VIEWS, Model
+from submission.model import VIEWS, Model, checksum
 from tests.submission.conftest import shake, smooth_pictures
 from tests.submission.test_parity import NETWORKS
 from trainers.export import write_member
@@ -51,7 +51,10 @@ def _as_bundle(place: Path) -> None:
         bundle.attrs.update({key: member.attrs[key] for key in ("classes", "image_px")})
         bundle.attrs["views"] = f'["identity", "{list(VIEWS)[-1]}"]'
         member.copy(member, bundle, "members/00")
-        bundle["members/00"].attrs["weight"] = 1.0
+        inside = bundle["members/00"]
+        del inside.attrs["checksum"]  # a member's weight counts too
+        inside.attrs["weight"] = 1.0
+        bundle.attrs["checksum"] = checksum(bundle)
     (place / "member.h5").unlink()
 
 
