@@ -1,8 +1,8 @@
 """A trained Keras network becomes `member.h5`: a program of primitive operations and its arrays.
 
 The operations are those of `submission/model.py`, which is all that ever runs a member. Arrays are
-stored unfolded; kernels as float16 beside a float32 scale per output channel, the rest (norms,
-biases, layer scales: well under 1 % of a network) as float32.
+stored unfolded; kernels as float16 or int8 beside a float32 scale per output channel, the rest
+(norms, biases, layer scales: well under 1 % of a network) as float32.
 """
 
 import json
@@ -16,6 +16,7 @@ from cells.errors import ExportError
 from cells.files import fingerprint, replacing_h5
 from submission.model import FORMAT, checksum
 from trainers.operations import OPERATIONS, Step
+from trainers.storage import Storage, pack_array
 
 
 class Program:
@@ -50,19 +51,18 @@ def to_program(network: keras.Model) -> tuple[dict[str, Any], dict[str, np.ndarr
     return {"ops": program.ops, "logits": logits, "output": output}, program.arrays
 
 
-def write_member(path: Path, network: keras.Model, attrs: dict[str, Any], half: bool = True) -> str:
+def write_member(
+    path: Path, network: keras.Model, attrs: dict[str, Any], storage: Storage = "float16"
+) -> str:
     """Write member.h5 in one step; returns its fingerprint.
 
     attrs: name, run, fold, classes, image_px, data_fingerprint, recipe_fingerprint.
-    half: kernels as float16, half the size; False keeps float32.
+    storage: of the kernels; float16 is half the size, int8 a quarter.
     """
     program, arrays = to_program(network)
     text = json.dumps(program)
     depthwise = {step["arrays"]["kernel"] for step in program["ops"] if step["op"] == "depthwise"}
-    packed = {
-        key: pack_array(array, key in depthwise) if half else (array,)
-        for key, array in arrays.items()
-    }
+    packed = {key: pack_array(array, storage, key in depthwise) for key, array in arrays.items()}
     parts = [part.tobytes() for key in sorted(packed) for part in packed[key]]
     member_fingerprint = fingerprint(text, *parts)
     with replacing_h5(path) as file:
@@ -78,20 +78,6 @@ def write_member(path: Path, network: keras.Model, attrs: dict[str, Any], half: 
                 group[f"{key}/values"], group[f"{key}/scale"] = stored
         file.attrs["checksum"] = checksum(file)
     return member_fingerprint
-
-
-def pack_array(array: np.ndarray, depthwise: bool = False) -> tuple[np.ndarray, ...]:
-    """(float32 array,) for a vector; (float16 values, float32 scale) for a kernel.
-
-    The scale of an output channel is its largest magnitude, so that values lie in -1..1.
-    """
-    if array.ndim < 2:
-        return (array,)
-    channels = (2, 3) if depthwise else (array.ndim - 1,)
-    axes = tuple(axis for axis in range(array.ndim) if axis not in channels)
-    scale = np.abs(array).max(axis=axes, keepdims=True)
-    scale[scale == 0] = 1
-    return (array / scale).astype(np.float16), scale
 
 
 def _walk(model: keras.Model, inputs: list[int], program: Program, path: str) -> list[int]:

@@ -231,6 +231,7 @@ def _finish(
             "data_fingerprint": dataset.fingerprint,
             "recipe_fingerprint": run.recipe_fingerprint,
         },
+        run.recipe.storage,
     )
     report = _report(run, dataset, progress)
     trained = sum(row["seconds"] for row in history)

@@ -10,6 +10,7 @@ import pytest
 from submission.model import Network, read_member
 from trainers.export import write_member
 from trainers.layers import LayerScale
+from trainers.storage import Storage
 
 
 def shake(network: keras.Model, images: np.ndarray, rng: np.random.Generator) -> None:
@@ -36,7 +37,7 @@ def shake(network: keras.Model, images: np.ndarray, rng: np.random.Generator) ->
 def as_member(tmp_path: Path) -> Callable[..., Network]:
     """Write a network as member.h5 and read it back with the runtime."""
 
-    def convert(network: keras.Model, half: bool = False) -> Network:
+    def convert(network: keras.Model, storage: Storage = "float32") -> Network:
         path = tmp_path / "member.h5"
         attrs = {
             "name": network.name,
@@ -47,7 +48,7 @@ def as_member(tmp_path: Path) -> Callable[..., Network]:
             "data_fingerprint": "0" * 16,
             "recipe_fingerprint": "0" * 16,
         }
-        write_member(path, network, attrs, half)
+        write_member(path, network, attrs, storage)
         return read_member(path)
 
     return convert

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from submission import model as runtime
 from submission.model import VIEWS, Model, Network, check_images, read_member, turn
-from trainers.export import pack_array
+from trainers.storage import pack_array
 
 
 def write_constant(

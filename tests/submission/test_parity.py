@@ -85,15 +85,21 @@ def test_logits_are_keras_own(
     assert distance(network, as_member(network), images) < 1e-4
 
 
+@pytest.mark.parametrize(("storage", "apart"), [("float16", 5e-3), ("int8", 5e-2)])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_half_precision_keeps_the_probabilities(
-    name: str, images: np.ndarray, rng: np.random.Generator, as_member: Callable[..., Network]
+def test_small_storage_keeps_the_probabilities(
+    name: str,
+    storage: str,
+    apart: float,
+    images: np.ndarray,
+    rng: np.random.Generator,
+    as_member: Callable[..., Network],
 ) -> None:
     network = NETWORKS[name]()
     shake(network, images, rng)
-    member = as_member(network, half=True)
+    member = as_member(network, storage=storage)
     expected = keras.ops.softmax(network(images.astype(np.float32), training=False))
-    np.testing.assert_allclose(member.probs(images), expected, atol=5e-3)
+    np.testing.assert_allclose(member.probs(images), expected, atol=apart)
 
 
 def test_every_operation_matters(

@@ -26,6 +26,7 @@ from trainers.objective import set_trainable
 from trainers.pretrained import load_pretrained, published
 from trainers.recipe import HeadPhase, Phase, overridden
 from trainers.runs import Run
+from trainers.storage import Storage
 from trainers.train import train_run
 
 NAME = "efficientnetv2-b0"
@@ -96,7 +97,7 @@ def images() -> np.ndarray:
 
 def as_member(path: Path, network: keras.Model) -> Network:
     about = {"name": NAME, "classes": ["a", "b", "c"], "image_px": network.input_shape[1]}
-    trainers.train.write_member(path, network, about, half=False)
+    trainers.train.write_member(path, network, about, storage="float32")
     return read_member(path)
 
 
@@ -121,9 +122,9 @@ def test_it_trains_exports_and_predicts_as_any_member(
     kept: list[keras.Model] = []
     write_member = trainers.train.write_member
 
-    def keeping(path: Path, network: keras.Model, attrs: dict[str, Any]) -> str:
+    def keeping(path: Path, network: keras.Model, attrs: dict[str, Any], storage: Storage) -> str:
         kept.append(network)
-        return write_member(path, network, attrs)
+        return write_member(path, network, attrs, storage)
 
     def eagerly(network: keras.Model, *arguments: Any) -> None:
         compile_network(network, *arguments)
