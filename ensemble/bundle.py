@@ -111,21 +111,17 @@ def _copy_member(model: FoldModel, bundle: h5py.File, name: str, weight: float) 
     with h5py.File(model.folder / "member.h5") as source:
         if source.attrs["member_fingerprint"] != model.fingerprint:
             raise EnsembleError(f"{model.folder}/member.h5: changed meanwhile. Run it again.")
-        try:
-            checksum(source)
-        except ValueError:
+        if source.attrs.get("checksum", found := checksum(source)) != found:
             raise EnsembleError(
                 f"{model.folder}/member.h5: changed since it was written. "
                 "Delete the folder and train it again."
-            ) from None
+            )
         group = bundle.create_group(name)
         for key, value in source.attrs.items():
-            if key != "checksum":  # the weight makes it another
-                group.attrs[key] = value
+            group.attrs[key] = value
         for key in source:
             source.copy(key, group)
         group.attrs["weight"] = weight
-        group.attrs["checksum"] = checksum(group)
 
 
 def _write_script(script: Path, text: bytes) -> Path | None:

@@ -51,9 +51,7 @@ def _as_bundle(place: Path) -> None:
         bundle.attrs.update({key: member.attrs[key] for key in ("classes", "image_px")})
         bundle.attrs["views"] = f'["identity", "{list(VIEWS)[-1]}"]'
         member.copy(member, bundle, "members/00")
-        inside = bundle["members/00"]
-        del inside.attrs["checksum"]  # a member's weight counts too
-        inside.attrs["weight"] = 1.0
+        bundle["members/00"].attrs["weight"] = 1.0
         bundle.attrs["checksum"] = checksum(bundle)
     (place / "member.h5").unlink()
 
