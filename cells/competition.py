@@ -72,6 +72,7 @@ class Platform(_Strict):
     time_limit_s: float | None = Field(None, gt=0)
     deadline_s: float | None = Field(None, gt=0)
     answer: Literal["labels", "tensor", "one-hot"] = "labels"
+    bfloat16: bool = False
 
     @model_validator(mode="after")
     def _deadline_before_the_limit(self) -> Self:

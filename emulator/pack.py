@@ -123,6 +123,7 @@ def _check_bundle(weights: Path, attributes: dict, competition: Competition) -> 
     for key, asked, absent in (
         ("answer", platform.answer, "labels"),
         ("deadline_s", platform.deadline_s, None),
+        ("bfloat16", platform.bfloat16, False),
     ):
         if attributes.get(key, absent) != asked:
             raise SubmissionError(

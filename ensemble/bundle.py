@@ -74,7 +74,7 @@ def write_bundle(
     identity = fingerprint(
         [[model.fingerprint, round(weight, 9)] for model, weight in parts],
         list(views),
-        [passes, platform.answer, platform.deadline_s],
+        [passes, platform.answer, platform.deadline_s, platform.bfloat16],
     )
     target = out / "weights.h5"
     with replacing(target) as temporary:
@@ -86,6 +86,7 @@ def write_bundle(
             file.attrs["views"] = json.dumps(views)
             file.attrs["passes"] = json.dumps(passes)
             file.attrs["answer"] = platform.answer
+            file.attrs["bfloat16"] = platform.bfloat16
             if platform.deadline_s is not None:
                 file.attrs["deadline_s"] = platform.deadline_s
             file.attrs["fingerprint"] = identity

@@ -14,6 +14,8 @@ The bundle's own attributes:
     passes              [member, view] pairs, the one that gains most per operation first
     deadline_s          seconds that all may take; mostly absent. BCSUB_DEADLINE_S overrides it
     answer              what `predict` gives: labels, tensor or one-hot
+    bfloat16            products may be computed in it where that is faster; mostly absent, since
+                        a label in a thousand changes. BCSUB_BFLOAT16=1 or =0 overrides it
     checksum            SHA-256 of all this; a file that no longer has it is refused
 
 The answer is the weighted average of the members' probabilities, each averaged over the views.
@@ -39,10 +41,11 @@ import numpy as np
 import tensorflow as tf
 
 FORMAT = 2  # of weights.h5 and member.h5; a newer file is refused
-RUNTIME_VERSION = 1  # raised when the numbers below could change: stored predictions are then stale
+RUNTIME_VERSION = 2  # raised when the numbers below could change: stored predictions are then stale
 BATCH = 64
 clock = time.monotonic
 STARTED_S = clock()  # a deadline counts from the import
+WORTH = 0.9  # bfloat16 is taken where a network needs less than this share of float32's seconds
 MARGIN = 1.1  # a pass must fit at this many times its estimated seconds: machines waver
 
 # name: quarter turns anticlockwise, after a left-right flip or not
@@ -65,6 +68,7 @@ ANSWERS: dict[str, Any] = {
     "one-hot": lambda labels, classes: np.eye(classes, dtype=np.float32)[labels],
 }
 
+_LOW: dict[str, bool] = {}  # whether a member's products are in bfloat16: measured once a process
 _CHOSEN: dict[str, list[Any]] = {}  # the passes of each bundle's first call: every later one's too
 
 
@@ -85,7 +89,8 @@ class Model:
             self.views = tuple(json.loads(about["views"]))
             self.image_px = int(about["image_px"])
             self.weights = np.array([group.attrs["weight"] for group in groups], np.float64)
-            self.members = [Network(group) for group in groups]
+            low = (os.environ.get("BCSUB_BFLOAT16") or str(int(about.get("bfloat16", 0)))) != "0"
+            self.members = [Network(group, low) for group in groups]
         every = itertools.product(range(len(groups)), self.views)
         self.passes = json.loads(about["passes"]) if "passes" in about else list(every)
         self.deadline_s = _deadline(about.get("deadline_s", math.inf))
@@ -168,7 +173,7 @@ class Network:
     """One member: its program, ready to run.
 
     group: the HDF5 group or file that holds `program` and `arrays`.
-    bfloat16: matrix products and convolutions in it, all but the last, which makes the logits.
+    bfloat16: whether it may be used where it is faster, which is measured here on a few images.
     """
 
     def __init__(self, group: Any, bfloat16: bool = False) -> None:
@@ -189,14 +194,13 @@ class Network:
         self._steps, self._weights = _fold(program["ops"], arrays, program["logits"])
         self._steps = _joined(self._steps, program["logits"])
         self._logits_at, self._output_at = program["logits"], program["output"]
-        self._bfloat16 = bfloat16
-        for step in self._steps:
-            for name in step["arrays"].values():
-                self._weights[name] = tf.cast(self._weights[name], self._dtype(step))
-        shape = (None, self.image_px, self.image_px, 3)
-        signature = [tf.TensorSpec(shape, tf.float32)]
-        # no autograph: it reads this file again, which may lie where no source can be read
-        self._run = tf.function(self._forward, input_signature=signature, autograph=False)
+        self._run, self.bfloat16 = self._function(tf.float32), False
+        if bfloat16:
+            low, key = self._function(tf.bfloat16), str(group.attrs.get("checksum", self.name))
+            if key not in _LOW:
+                _LOW[key] = self._seconds(low) < WORTH * self._seconds(self._run)
+            self.bfloat16 = _LOW[key]
+            self._run = low if self.bfloat16 else self._run
 
     def probs(self, images: np.ndarray, view: str = "identity") -> np.ndarray:
         """Probabilities of images (n, px, px, 3), 0-255, seen as `view`: (n, classes) float32."""
@@ -241,19 +245,36 @@ class Network:
             self._run(tf.zeros((1, self.image_px, self.image_px, 3)))
             self.trace_s = clock() - start_s
 
-    def _forward(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def _function(self, dtype: tf.DType) -> Any:
+        signature = [tf.TensorSpec((None, self.image_px, self.image_px, 3), tf.float32)]
+        # no autograph: it reads this file again, which may lie where no source can be read
+        forward = functools.partial(self._forward, dtype)
+        return tf.function(forward, input_signature=signature, autograph=False)
+
+    def _seconds(self, run: Any) -> float:
+        """What a few images take, at best; infinity where this machine cannot."""
+        images, took = tf.zeros((16, self.image_px, self.image_px, 3)), [math.inf]
+        with contextlib.suppress(tf.errors.OpError):
+            for _ in range(4):  # the first makes the graph
+                start_s = clock()
+                run(images)[0].numpy()
+                took.append(clock() - start_s)
+        return min(took)
+
+    def _forward(self, low: tf.DType, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Logits and probabilities of a batch. low: the dtype of products that allow another one.
+
+        The last product makes the logits and stays float32, as does all that is no product.
+        """
         values: dict[int, tf.Tensor] = {0: images}
         for step in self._steps:
-            dtype = self._dtype(step)
+            product = step["op"] in ("conv", "dense") and step["out"] != self._logits_at
+            dtype = low if product else tf.float32
             inputs = [tf.cast(values[index], dtype) for index in step["in"]]
             named = step["arrays"].items()
             arrays = {key: tf.cast(self._weights[name], dtype) for key, name in named}
             values[step["out"]] = OPS[step["op"]](*inputs, **arrays, **step["attrs"])
         return values[self._logits_at], values[self._output_at]
-
-    def _dtype(self, step: dict[str, Any]) -> tf.DType:
-        low = self._bfloat16 and step["op"] in ("conv", "dense") and step["out"] != self._logits_at
-        return tf.bfloat16 if low else tf.float32
 
 
 def read_member(path: Any, bfloat16: bool = False) -> Network:
@@ -395,7 +416,7 @@ def _check(file: h5py.File, file_name: str, kind: str) -> None:
 
 
 def _float32(item: Any) -> np.ndarray:
-    """An array as stored: plain float32, or a group of float16 `values` and float32 `scale`."""
+    """An array as stored: plain float32, or a group of small `values` and float32 `scale`."""
     if isinstance(item, h5py.Group):
         return item["values"][()].astype(np.float32) * item["scale"][()]
     return item[()]

@@ -28,14 +28,18 @@ def write_bundles(folder: Path) -> None:
     rng = np.random.default_rng(0)
     images = smooth_pictures(rng)
     np.savez(folder / "images.npz", images=images)
-    for name, build in NETWORKS.items():
+    bundles = {name: (build, "float16") for name, build in NETWORKS.items()}
+    bundles |= {
+        f"{name}-int8": (NETWORKS[name], "int8") for name in ("custom-cnn", "convnext-atto")
+    }
+    for name, (build, storage) in bundles.items():
         network = build()
         shake(network, images, rng)
         classes = [f"class {index}" for index in range(network.output_shape[-1])]
         about = {"name": name, "classes": classes, "image_px": images.shape[1]}
         place = folder / name
         place.mkdir(exist_ok=True)
-        write_member(place / "member.h5", network, about)
+        write_member(place / "member.h5", network, about, storage)
         _as_bundle(place)
         shutil.copy(submission.model.__file__, place / "model.py")
         np.savez(place / "answers.npz", probs=Model(place).predict_proba(images))
