@@ -129,9 +129,13 @@ def read_labels(path: Path, images: int, classes: int, one_hot: bool = False) ->
     if shape != wanted:
         advice = ". Return one row an image." if one_hot else _advice(shape, images, classes)
         raise ValueError(f"{expected}, got shape {shape}{advice}")
-    if dtype.kind not in "iuf":
+    if dtype.kind not in ("iufb" if one_hot else "iuf"):
         raise ValueError(f"{expected}, got dtype {dtype}. Return integers.")
     values = np.array(mapped)
+    if not np.isfinite(values).all():
+        raise ValueError(
+            f"{expected}, got NaN or infinity at index {_first(~np.isfinite(values))}."
+        )
     if one_hot:
         faulty = ((values != 0) & (values != 1)).any(axis=1) | (values.sum(axis=1) != 1)
         if faulty.any():
@@ -139,10 +143,6 @@ def read_labels(path: Path, images: int, classes: int, one_hot: bool = False) ->
                 f"{expected}, got another row at index {_first(faulty)}. Return one 1, else zeros."
             )
         return values.argmax(axis=1).astype(np.int64)
-    if not np.isfinite(values).all():
-        raise ValueError(
-            f"{expected}, got NaN or infinity at index {_first(~np.isfinite(values))}."
-        )
     if (values != np.floor(values)).any():
         where = _first(values != np.floor(values))
         raise ValueError(f"{expected}, got {values[where]:g} at index {where}. Return integers.")
@@ -155,7 +155,8 @@ def read_labels(path: Path, images: int, classes: int, one_hot: bool = False) ->
 
 
 def _first(wrong: np.ndarray) -> int:
-    return int(np.flatnonzero(wrong)[0])
+    """The first row of `wrong` (rows,) or (rows, columns) bool that has one."""
+    return int(np.argwhere(wrong)[0, 0])
 
 
 def _advice(shape: tuple[int, ...], images: int, classes: int) -> str:

@@ -380,7 +380,7 @@ def operations(group: Any) -> float:
     program, arrays = json.loads(group["program"][()]), group["arrays"].values()
     sizes = [item["values" if isinstance(item, h5py.Group) else ...].size for item in arrays]
     guess = 2 * sum(sizes) * (group.attrs["image_px"] / 16) ** 2
-    return float(program.get("operations", guess))
+    return max(1.0, float(program.get("operations", guess)))
 
 
 @contextlib.contextmanager

@@ -165,6 +165,16 @@ def test_a_competition_file_stands_in_for_a_dataset(root):
     assert "warning" not in scored
 
 
+def test_pack_shows_the_bundles_deadline(root):
+    assert "deadline" not in packed(root)
+    with h5py.File(root / "submission" / "weights.h5", "a") as file:
+        classes = json.dumps(["red", "green", "blue"])
+        file.attrs.update(kind="bundle", classes=classes, image_px=16, deadline_s=90.0)
+    (root / "c.toml").write_text(TOML + "[platform]\ndeadline_s = 90\n")
+    lines = packed(root, "--competition", root / "c.toml").splitlines()
+    assert "deadline 90 s, from the import of model.py" in lines
+
+
 def test_a_fault_of_the_zip_is_a_verdict_an_error_and_exit_code_1(root):
     (root / "submission" / "model.py").write_text("import nowhere")
     packed(root)

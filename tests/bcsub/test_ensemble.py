@@ -119,6 +119,21 @@ def test_preset_and_out(root):
     assert (out / "model.py").is_file()
 
 
+def test_a_deadline_is_shown_with_the_passes_that_come_first(root):
+    dataset = root / "work" / "dataset.h5"
+    with h5py.File(dataset, "a") as file:
+        competition = json.loads(file.attrs["competition"])
+        competition["platform"]["deadline_s"] = 90
+        file.attrs["competition"] = json.dumps(competition)
+    result = run("a", "b", "--root", root, "--weights", "uniform", "--views", "none")
+    assert result.exit_code == 0, result.output
+    (line,) = [each for each in result.output.splitlines() if each.startswith("deadline")]
+    assert line == (
+        "deadline 90 s; first of the passes: a-cpu/fold-0 identity, b-cpu/fold-0 identity"
+    )
+    assert written(root)["deadline_s"] == 90
+
+
 def test_stale_predictions_are_made_by_the_trainers_own_function(root, monkeypatch):
     import trainers.predict
 
