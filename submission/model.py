@@ -24,6 +24,7 @@ of whole passes, the same ones in every call. Images stream through in batches, 
 probabilities are added to its member's, so memory does not grow with the number of views.
 """
 
+import collections
 import contextlib
 import functools
 import hashlib
@@ -435,22 +436,18 @@ def _fold(
     arrays = dict(arrays)
     steps: list[dict[str, Any]] = []
     maker: dict[int, dict[str, Any]] = {}
-    uses: dict[int, int] = {}
-    for step in ops:
-        for index in step["in"]:
-            uses[index] = uses.get(index, 0) + 1
+    uses = collections.Counter([logits_at, *(index for step in ops for index in step["in"])])
     for step in ops:
         step = {**step, "arrays": dict(step["arrays"])}
         if step["op"] == "batch_norm":
             step = _as_scale(step, arrays)
-        source = maker.get(step["in"][0])
-        alone = uses.get(step["in"][0]) == 1 and step["in"][0] != logits_at
-        if step["op"] == "scale" and source and source["op"] in _CHANNEL_AXIS and alone:
+        source = maker.get(step["in"][0]) if step["op"] == "scale" else None
+        if source and source["op"] in _CHANNEL_AXIS and uses[source["out"]] == 1:
             _scale_into(source, step, arrays)
             source["out"] = step["out"]
-            maker[step["out"]] = source
-            continue
-        steps.append(step)
+            step = source
+        else:
+            steps.append(step)
         maker[step["out"]] = step
     used = {name for step in steps for name in step["arrays"].values()}
     return steps, {name: tf.constant(arrays[name]) for name in used}
@@ -474,7 +471,7 @@ def _joined(steps: list[dict[str, Any]], logits_at: int) -> list[dict[str, Any]]
     return joined
 
 
-_CHANNEL_AXIS = {"conv": 3, "depthwise": 2, "dense": 1}
+_CHANNEL_AXIS = {"conv": 3, "depthwise": 2, "dense": 1}  # of the kernel: the first of its outputs
 
 
 def _as_scale(step: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -493,242 +490,35 @@ def _scale_into(
 ) -> None:
     """Multiply the kernel and bias of `source` by the scale of `step`, and add its shift."""
     kernel = arrays[source["arrays"]["kernel"]]
-    scale = arrays[step["arrays"]["scale"]]
-    axis = _CHANNEL_AXIS[source["op"]]
-    shape = [1] * kernel.ndim
-    shape[axis] = -1
-    if axis == 2:  # depthwise (h, w, channels, multiplier): outputs run over both last axes
-        shape[3] = kernel.shape[3]
+    outputs = kernel.shape[_CHANNEL_AXIS[source["op"]] :]  # depthwise: channels, multiplier
+    scale = np.broadcast_to(arrays[step["arrays"]["scale"]], math.prod(outputs))
     bias = arrays[source["arrays"]["bias"]] if "bias" in source["arrays"] else np.float32(0)
     shift = arrays[step["arrays"]["shift"]] if "shift" in step["arrays"] else np.float32(0)
     names = {"kernel": f"{step['out']}/kernel", "bias": f"{step['out']}/bias"}
-    arrays[names["kernel"]] = kernel * scale.reshape(shape)
-    arrays[names["bias"]] = np.broadcast_to(bias * scale + shift, scale.shape).astype(np.float32)
+    arrays[names["kernel"]] = kernel * scale.reshape(outputs)
+    arrays[names["bias"]] = bias * scale + shift
     source["arrays"] = names
-
-
-# ---- the cell mask -----------------------------------------------------------------------------
-
-GRID = 48  # the mask is found on a grid of this many squares a side, whatever the image's size
-REACH = 18  # squares that the cell may reach beyond the middle, bends included
-MIDDLE = (0.16, 0.22)  # radius, as a share of the image, within which the cell must lie in part
-
-
-def cell_mask(images: Any, ops: Any = tf) -> Any:
-    """Isolate the cell in the middle: all around it takes the colour of the image's own ground.
-
-    images: (n, px, px, 3) float32, 0-255. Returns the same shape and range. Each image is masked
-    by itself, and turned or flipped it gets the same mask. One in which no cell is found (no stain
-    in the middle, nearly all of the image, or something darker in the middle that is not in the
-    mask) stays as it is.
-    ops: the library that computes: tf here, keras.ops in training. Only functions that both of
-    them and NumPy have under one name are used, so that there is one definition of the arithmetic.
-
-    The ground's own colour and not black: a dark nucleus keeps its outline, a mask a little too
-    large does not show, and a missed cell looks like the plain ground that networks know.
-    """
-    mask, ground = find_cell(images, ops)
-    return ground + mask * (images - ground)
-
-
-def find_cell(images: Any, ops: Any = tf) -> tuple[Any, Any]:
-    """The cell in the middle of each image, and the colour of what lies behind the cells.
-
-    images: (n, px, px, 3) float32, 0-255. Returns (n, px, px, 1), 0-1, and (n, 1, 1, 3), 0-255.
-
-    Ground: the mean colour of the border's greenest fifth, since plasma absorbs no green. Stain:
-    dyes absorb green and spare blue (azure) or red (eosin); haemoglobin spares neither, which
-    tells a red cell from a white one. Near a nucleus whatever is not ground counts too, a pale
-    cytoplasm for instance. What is left when thin bridges are cut, and is connected with the
-    middle, is the cell, with its holes filled. Nothing jumps: thresholds are ramps, and connection
-    is morphological reconstruction of grey values, so that no rounding error can decide.
-    Source: Vincent 1993, doi:10.1109/83.217222 (reconstruction); the idea of separating stains by
-    the light that they absorb from Ruifrok & Johnston 2001, here with weights chosen by eye.
-    """
-    px = images.shape[1]
-    planes = _on_grid(images, px, ops)
-    ground = _ground(planes, ops)
-    absorbed = 1 - planes / ops.reshape(ops.maximum(ground, 1.0), (-1, 3, 1, 1))
-    mask = _connected(_stained(absorbed, ops), ops)
-    mask = 1 - _plausible(mask, absorbed, ops) * (1 - mask)
-    mask = ops.reshape(_both_ways(_enlarging(px), mask, ops), (-1, px, px, 1))
-    return mask, ops.reshape(ground, (-1, 1, 1, 3))
-
-
-def _on_grid(images: Any, px: int, ops: Any) -> Any:
-    """Mean colours of the grid's squares: (n, 3, GRID, GRID)."""
-    means = _averaging(px, GRID)
-    rows = ops.matmul(means, ops.reshape(images, (-1, px, px * 3)))
-    rows = ops.transpose(ops.reshape(rows, (-1, GRID, px, 3)), (0, 3, 1, 2))
-    return ops.reshape(ops.matmul(ops.reshape(rows, (-1, px)), means.T), (-1, 3, GRID, GRID))
-
-
-def _ground(planes: Any, ops: Any) -> Any:
-    """Colour of what lies behind the cells: (n, 3), from planes (n, 3, GRID, GRID)."""
-    border = ops.matmul(ops.reshape(planes, (-1, GRID * GRID)), _border())
-    border = ops.reshape(border, (-1, 3, border.shape[1]))
-    green = border[:, 1]
-    fifth = ops.sort(green)[:, -(green.shape[1] // 5)]
-    shares = _ramp(green - ops.reshape(fifth, (-1, 1)), -2.0, 2.0, ops) + 1e-6
-    total = ops.matmul(shares, np.ones((green.shape[1], 1), np.float32))
-    colours = ops.matmul(border, ops.reshape(shares, (-1, green.shape[1], 1)))
-    return ops.reshape(colours, (-1, 3)) / total
-
-
-def _stained(absorbed: Any, ops: Any) -> Any:
-    """How likely each square is the cell's: (n, GRID, GRID), 0-1.
-
-    absorbed: (n, 3, GRID, GRID), the share of the ground's light that is missing in each channel.
-    """
-    red, green, blue = absorbed[:, 0], absorbed[:, 1], absorbed[:, 2]
-    stain = green - 1.15 * ops.minimum(blue, red + 0.05)
-    positive = ops.maximum(stain, 0.0)
-    strength = _mean(positive**3, _middle(), ops) / (_mean(positive**2, _middle(), ops) + 1e-6)
-    scale = _ramp(strength, 0.0, 0.4, ops) * 0.7 + 0.3  # less where the whole image is pale
-    stain = stain / scale
-    nucleus = _ramp(stain, 0.22, 0.32, ops)
-    near = ops.minimum(3 * _both_ways(_gaussian(4.0), nucleus, ops), 1.0)
-    not_ground = _ramp(_contrast(absorbed, ops) / scale, 0.06, 0.12, ops)
-    return _ramp(stain + 0.12 * near * not_ground, 0.05, 0.13, ops)
-
-
-def _plausible(mask: Any, absorbed: Any, ops: Any) -> Any:
-    """1 for a mask that holds what is darkest in the middle, and not all of the image; (n, 1, 1).
-
-    Colours may be so far from any stain that the mask takes the wrong things for the cell.
-    """
-    share = _mean(mask, np.ones((GRID, GRID)), ops)
-    weight = _contrast(absorbed, ops) ** 4
-    held = _mean(mask * weight, _middle(), ops) / (_mean(weight, _middle(), ops) + 1e-6)
-    return _ramp(held, 0.5, 0.7, ops) * _ramp(-share, -0.9, -0.8, ops)
-
-
-def _contrast(absorbed: Any, ops: Any) -> Any:
-    """The largest difference from the ground in any channel: (n, GRID, GRID)."""
-    red, green, blue = abs(absorbed[:, 0]), abs(absorbed[:, 1]), abs(absorbed[:, 2])
-    return ops.maximum(ops.maximum(red, green), blue)
-
-
-def _connected(likely: Any, ops: Any) -> Any:
-    """What of (n, GRID, GRID) hangs together with the middle, holes filled, edges smooth; 0-1."""
-    likely = ops.transpose(likely, (1, 2, 0))  # images last: three times as fast on a CPU
-    opened = _grown(1 - _grown(1 - likely, ops), ops)
-    cell = opened * _middle()[:, :, None]
-    for _ in range(REACH):  # grows step by step, nowhere above `opened`
-        cell = ops.minimum(_grown(cell, ops), opened)
-    filled = ops.transpose(_filled(cell, ops), (2, 0, 1))
-    return _ramp(_both_ways(_gaussian(0.8), filled, ops), 0.4, 0.9, ops)
-
-
-def _grown(x: Any, ops: Any) -> Any:
-    """The largest value of each square and its eight neighbours: (GRID, GRID, n), values >= 0."""
-    x = ops.pad(x, ((1, 1), (1, 1), (0, 0)))
-    x = ops.maximum(ops.maximum(x[2:], x[:-2]), x[1:-1])
-    return ops.maximum(ops.maximum(x[:, 2:], x[:, :-2]), x[:, 1:-1])
-
-
-def _filled(x: Any, ops: Any) -> Any:
-    """Holes closed: each square as high as what encloses it above, below, left and right."""
-    up, down, left, right = x, x, x, x
-    step = 1
-    while step < GRID:  # running maxima, over twice as many squares each time
-        up = ops.maximum(up, ops.pad(up[step:], ((0, step), (0, 0), (0, 0))))
-        down = ops.maximum(down, ops.pad(down[:-step], ((step, 0), (0, 0), (0, 0))))
-        left = ops.maximum(left, ops.pad(left[:, step:], ((0, 0), (0, step), (0, 0))))
-        right = ops.maximum(right, ops.pad(right[:, :-step], ((0, 0), (step, 0), (0, 0))))
-        step *= 2
-    return ops.minimum(ops.minimum(up, down), ops.minimum(left, right))
-
-
-def _ramp(x: Any, low: float, high: float, ops: Any) -> Any:
-    """0 up to `low`, 1 from `high`, linear between."""
-    return ops.minimum(ops.maximum((x - low) / (high - low), 0.0), 1.0)
-
-
-def _mean(x: Any, weights: np.ndarray, ops: Any) -> Any:
-    """Weighted mean over the grid: (n, 1, 1)."""
-    column = (weights / weights.sum()).reshape(-1, 1).astype(np.float32)
-    return ops.reshape(ops.matmul(ops.reshape(x, (-1, GRID * GRID)), column), (-1, 1, 1))
-
-
-def _both_ways(matrix: np.ndarray, x: Any, ops: Any) -> Any:
-    """A linear filter (out, in) along rows and columns of (..., in, in): (..., out, out)."""
-    return ops.matmul(ops.matmul(matrix, x), matrix.T)
-
-
-def _averaging(px: int, squares: int) -> np.ndarray:
-    """Means of `px` pixels over equal lengths: (squares, px)."""
-    edges, pixels = np.linspace(0, px, squares + 1)[:, None], np.arange(px)
-    overlap = np.minimum(edges[1:], pixels + 1) - np.maximum(edges[:-1], pixels)
-    overlap = np.maximum(overlap, 0)
-    return (overlap / overlap.sum(1, keepdims=True)).astype(np.float32)
-
-
-def _enlarging(px: int) -> np.ndarray:
-    """Bilinear interpolation of the grid's squares at `px` pixels: (px, GRID)."""
-    places = np.clip((np.arange(px) + 0.5) * GRID / px - 0.5, 0, GRID - 1)
-    return np.maximum(0, 1 - abs(places[:, None] - np.arange(GRID))).astype(np.float32)
-
-
-def _gaussian(sd: float) -> np.ndarray:
-    """Gaussian blur along the grid, sd in squares: (GRID, GRID)."""
-    steps = np.arange(GRID)
-    weights = np.exp(-0.5 * ((steps[:, None] - steps) / sd) ** 2)
-    return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
-
-
-def _offsets() -> np.ndarray:
-    """Distance of each row or column from the middle, in squares."""
-    return abs(np.arange(GRID) - GRID / 2 + 0.5)
-
-
-def _middle() -> np.ndarray:
-    """1 in the middle of the grid, 0 outside a circle: (GRID, GRID)."""
-    distance = np.hypot(_offsets()[:, None], _offsets()) / GRID
-    return _ramp(-distance, -MIDDLE[1], -MIDDLE[0], np).astype(np.float32)
-
-
-def _border() -> np.ndarray:
-    """Means over the 176 fields of 2 x 2 squares that lie along the edges: (GRID * GRID, 176)."""
-    half = _averaging(GRID, GRID // 2)
-    edge = np.zeros((GRID // 2, GRID // 2), bool)
-    edge[:2] = edge[-2:] = edge[:, :2] = edge[:, -2:] = True
-    return np.kron(half, half)[edge.ravel()].T
 
 
 # ---- the operations ----------------------------------------------------------------------------
 
 
-def _conv(
-    x: Any,
-    kernel: Any,
-    bias: Any = None,
-    strides: int = 1,
-    padding: str = "VALID",
-    dilation: int = 1,
-) -> tf.Tensor:
-    y = tf.nn.conv2d(x, kernel, strides, padding, dilations=dilation)
-    return y if bias is None else tf.nn.bias_add(y, bias)
+def _plus(x: tf.Tensor, bias: Any) -> tf.Tensor:
+    return x if bias is None else tf.nn.bias_add(x, bias)
 
 
 def _depthwise(
-    x: Any,
-    kernel: Any,
-    bias: Any = None,
-    strides: int = 1,
-    padding: str = "VALID",
-    dilation: int = 1,
+    x: Any, kernel: Any, strides: int, padding: str, dilation: Any, bias: Any = None
 ) -> tf.Tensor:
-    y = tf.nn.depthwise_conv2d(
-        x, kernel, (1, strides, strides, 1), padding, dilations=(dilation, dilation)
+    rates = dilation if isinstance(dilation, list) else [dilation] * 2
+    return _plus(
+        tf.nn.depthwise_conv2d(x, kernel, [1, strides, strides, 1], padding, None, rates), bias
     )
-    return y if bias is None else tf.nn.bias_add(y, bias)
 
 
 def _dense(x: Any, kernel: Any, bias: Any = None, activation: str | None = None) -> tf.Tensor:
     inner, outer = kernel.shape
-    y = tf.matmul(tf.reshape(x, (-1, inner)), kernel)
-    y = y if bias is None else tf.nn.bias_add(y, bias)
+    y = _plus(tf.matmul(tf.reshape(x, (-1, inner)), kernel), bias)
     y = y if activation is None else ACTIVATIONS[activation](y)
     return tf.reshape(y, tf.concat([tf.shape(x)[:-1], [outer]], 0)) if x.shape.rank > 2 else y
 
@@ -740,61 +530,66 @@ def _layer_norm(x: Any, gamma: Any = None, beta: Any = None, epsilon: float = 1e
     return x if beta is None else x + beta
 
 
-def _scale(x: Any, scale: Any, shift: Any = None) -> tf.Tensor:
-    return x * scale if shift is None else x * scale + shift
-
-
 def _pool(x: Any, kind: str, size: Any, strides: Any, padding: str) -> tf.Tensor:
     pool = tf.nn.max_pool2d if kind == "max" else tf.nn.avg_pool2d
     return pool(x, size, strides, padding)
 
 
-def _global_pool(x: Any, kind: str, keepdims: bool = False) -> tf.Tensor:
+def _reduce(x: Any, kind: str, axis: Any = (1, 2), keepdims: bool = False) -> tf.Tensor:
     reduce = tf.reduce_max if kind == "max" else tf.reduce_mean
-    return reduce(x, axis=(1, 2), keepdims=keepdims)
+    return reduce(x, axis=axis, keepdims=keepdims)
 
 
-def _flatten(x: Any) -> tf.Tensor:
-    return tf.reshape(x, (tf.shape(x)[0], -1))
-
-
-def _activation(x: Any, kind: str) -> tf.Tensor:
-    return ACTIVATIONS[kind](x)
-
-
-def _resize(x: Any, size: Any, method: str) -> tf.Tensor:
-    return tf.image.resize(x, size, method)
+def _of_all(function: Any) -> Any:
+    """An operation of two or more inputs, by a function of two."""
+    return lambda *xs: functools.reduce(function, xs)
 
 
 ACTIVATIONS: dict[str, Any] = {
-    "relu": tf.nn.relu,
-    "relu6": tf.nn.relu6,
+    "abs": tf.abs,
+    "elu": tf.nn.elu,
+    "exp": tf.exp,
     "gelu": lambda x: (tf.math.erf(x * 0.5**0.5) + 1) * 0.5 * x,  # oneDNN knows it so written
     "gelu_tanh": lambda x: tf.nn.gelu(x, approximate=True),
-    "silu": tf.nn.silu,
-    "sigmoid": tf.nn.sigmoid,
-    "tanh": tf.nn.tanh,
-    "elu": tf.nn.elu,
+    "hard_sigmoid": lambda x: tf.nn.relu6(x + 3) / 6,
+    "hard_silu": lambda x: x * tf.nn.relu6(x + 3) / 6,
+    "relu": tf.nn.relu,
+    "relu6": tf.nn.relu6,
     "selu": tf.nn.selu,
+    "sigmoid": tf.nn.sigmoid,
+    "silu": tf.nn.silu,
     "softplus": tf.nn.softplus,
+    "tanh": tf.nn.tanh,
 }
 
 OPS: dict[str, Any] = {
-    "cell_mask": cell_mask,
-    "conv": _conv,
-    "depthwise": _depthwise,
-    "dense": _dense,
-    "layer_norm": _layer_norm,
-    "scale": _scale,
-    "activation": _activation,
-    "add": lambda *xs: tf.add_n(xs) if len(xs) > 2 else xs[0] + xs[1],
-    "multiply": lambda *xs: functools.reduce(operator.mul, xs),
+    "activation": lambda x, kind: ACTIVATIONS[kind](x),
+    "add": _of_all(operator.add),
     "concatenate": lambda *xs, axis: tf.concat(xs, axis),
-    "pad": lambda x, paddings: tf.pad(x, paddings),
+    "constant": lambda value: value,  # an array or a number
+    "conv": lambda x, kernel, strides, padding, dilation, bias=None: _plus(
+        tf.nn.conv2d(x, kernel, strides, padding, dilations=dilation), bias
+    ),
+    "dense": _dense,
+    "depthwise": _depthwise,
+    "divide": operator.truediv,
+    "flatten": lambda x: tf.reshape(x, (tf.shape(x)[0], -1)),
+    "global_pool": _reduce,
+    "layer_norm": _layer_norm,
+    "matmul": tf.matmul,
+    "maximum": _of_all(tf.maximum),
+    "minimum": _of_all(tf.minimum),
+    "multiply": _of_all(operator.mul),
+    "pad": tf.pad,
     "pool": _pool,
-    "global_pool": _global_pool,
-    "flatten": _flatten,
-    "reshape": lambda x, shape: tf.reshape(x, (tf.shape(x)[0], *shape)),
-    "resize": _resize,
-    "softmax": lambda x: tf.nn.softmax(x),
+    "power": tf.pow,
+    "reduce": _reduce,
+    "reshape": lambda x, shape: tf.reshape(x, (tf.shape(x)[0] if -1 in shape else -1, *shape)),
+    "resize": tf.image.resize,
+    "scale": lambda x, scale, shift=None: x * scale if shift is None else x * scale + shift,
+    "slice": lambda x, key: x[tuple(slice(*k) if isinstance(k, list) else k for k in key)],
+    "softmax": tf.nn.softmax,
+    "sort": tf.sort,
+    "subtract": operator.sub,
+    "transpose": lambda x, axes: tf.transpose(x, axes),
 }

@@ -48,7 +48,7 @@ def test_the_exporter_writes_one(
 ) -> None:
     inputs = keras.Input((32, 32, 3))
     pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(inputs))
-    as_member(keras.Model(inputs, keras.layers.Dense(3)(pooled)), half=True)
+    as_member(keras.Model(inputs, keras.layers.Dense(3)(pooled)), storage="float16")
     path = tmp_path / "member.h5"
     with h5py.File(path, "a") as file:
         values = next(item["values"] for item in file["arrays"].values() if "values" in item)
