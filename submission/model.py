@@ -8,13 +8,12 @@ weights.h5, the bundle, holds `members/00`, `01`, ...: each a `program` (JSON, a
 operations, `OPS` below, in the order they run), its `arrays` and its `weight`. Matrices and
 convolutions are stored small, beside a float32 scale per output channel; here they become float32
 again, and only then are batch norms and layer scales folded into the operation before them.
-The bundle's own attributes:
+The file begins with a checksum, and is refused when it no longer fits. Its attributes:
     classes, image_px   the names that labels count, and the side of the images
     views               flips and quarter turns, in each of which every member sees the images
     passes              [member, view] pairs, the one that gains most per operation first
     deadline_s          seconds that all may take; mostly absent. BCSUB_DEADLINE_S overrides it
     answer              what `predict` gives: labels, tensor or one-hot
-    checksum            SHA-256 of all this; a file that no longer has it is refused
 
 The answer is the weighted average of the members' probabilities, each averaged over the views.
 With a deadline, counted from the import of this file, only the passes that fit are run: an average
@@ -40,6 +39,7 @@ import tensorflow as tf
 
 FORMAT = 2  # of weights.h5 and member.h5; a newer file is refused
 RUNTIME_VERSION = 1  # raised when the numbers below could change: stored predictions are then stale
+SEAL = b"bcsub sha256 "  # begins a file; then its checksum, filled up with zeros to 512 bytes
 BATCH = 64
 clock = time.monotonic
 STARTED_S = clock()  # a deadline counts from the import
@@ -93,7 +93,7 @@ class Model:
         if self.answer not in ANSWERS:
             expected = ", ".join(ANSWERS)
             raise ValueError(f"{file_name}: answer: expected one of {expected}, got {self.answer}.")
-        self._identity = about.get("checksum", os.path.abspath(file_name))
+        self._identity = f"{os.path.abspath(file_name)} {about.get('fingerprint')}"
 
     def predict(self, X: Any) -> Any:
         """Class indices of X (n, px, px, 3), values 0-255: (n,) int64.
@@ -320,23 +320,22 @@ def _deadline(stored_s: float) -> float:
     return seconds
 
 
-def checksum(item: Any, top: bool = True) -> str:
-    """SHA-256 of what an HDF5 file or group holds: names, attributes, values; 64 hex digits.
+def check_seal(file_name: str) -> bool:
+    """Whether a file begins with its checksum; those of format 1 don't.
 
-    Its own attribute `checksum` does not count.
+    It is of all after the first 512 bytes, and is checked before HDF5 reads any of them: a changed
+    byte there may end the process. Raises ValueError when it does not fit.
     """
-    attrs = {key: np.asarray(value).tolist() for key, value in item.attrs.items()}
-    if top:
-        attrs.pop("checksum", None)
-    digest = hashlib.sha256(json.dumps(attrs, sort_keys=True).encode())
-    if isinstance(item, h5py.Dataset):
-        values = item[()]
-        digest.update(f"{item.dtype.str} {item.shape}".encode())
-        digest.update(values if isinstance(values, bytes) else np.ascontiguousarray(values).data)
-    else:
-        for key in sorted(item):
-            digest.update(f"{key} {checksum(item[key], top=False)} ".encode())
-    return digest.hexdigest()
+    digest = hashlib.sha256()
+    with open(file_name, "rb") as file:
+        head = file.read(512)
+        if not head.startswith(SEAL):
+            return False
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    if head != (SEAL + digest.hexdigest().encode()).ljust(512, b"\0"):
+        raise ValueError(f"{file_name}: changed since it was written, or cut short. Copy it again.")
+    return True
 
 
 def operations(group: Any) -> float:
@@ -355,31 +354,20 @@ def _open(file_name: str, kind: str) -> Iterator[h5py.File]:
     """The file, open while its arrays are read. Raises ValueError when it is not what it should."""
     if not os.path.isfile(file_name):
         raise ValueError(f"{file_name}: no such file. It must lie beside model.py.")
+    sealed = check_seal(file_name)
     try:
         with h5py.File(file_name, "r") as file:
-            _check(file, file_name, kind)
+            found, version = file.attrs.get("kind"), file.attrs.get("format", 0)
+            if found != kind or version > FORMAT:
+                raise ValueError(
+                    f"{file_name}: expected a {kind} of format {FORMAT} or older, "
+                    f"got {found} of format {version}."
+                )
+            if version > 1 and not sealed:
+                raise ValueError(f"{file_name}: changed since it was written. Copy it again.")
             yield file
     except (OSError, KeyError, RuntimeError, json.JSONDecodeError) as error:
         raise ValueError(f"{file_name}: damaged or truncated ({error}).") from None
-
-
-def _check(file: h5py.File, file_name: str, kind: str) -> None:
-    """Raises ValueError for another kind of file, a newer format, or one that changed."""
-    known, intact = True, False
-    try:
-        found, version = file.attrs.get("kind"), int(file.attrs.get("format", 0))
-        known = found == kind and version <= FORMAT
-        # format 1 had no checksum
-        intact = not known or version < 2 or checksum(file) == file.attrs["checksum"]
-    except Exception:  # HDF5 stumbles over a changed byte in many ways
-        pass
-    if not known:
-        raise ValueError(
-            f"{file_name}: expected a {kind} of format {FORMAT} or older, "
-            f"got {found} of format {version}."
-        )
-    if not intact:
-        raise ValueError(f"{file_name}: changed since it was written. Copy it here again.")
 
 
 def _float32(item: Any) -> np.ndarray:

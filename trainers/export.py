@@ -14,7 +14,7 @@ import numpy as np
 
 from cells.errors import ExportError
 from cells.files import fingerprint, replacing_h5
-from submission.model import FORMAT, checksum
+from submission.model import FORMAT, SEAL
 from trainers.operations import OPERATIONS, Step
 
 
@@ -65,7 +65,7 @@ def write_member(path: Path, network: keras.Model, attrs: dict[str, Any], half: 
     }
     parts = [part.tobytes() for key in sorted(packed) for part in packed[key]]
     member_fingerprint = fingerprint(text, *parts)
-    with replacing_h5(path) as file:
+    with replacing_h5(path, seal=SEAL) as file:
         file.attrs.update({**attrs, "classes": json.dumps(list(attrs["classes"]))})
         file.attrs.update({"kind": "member", "format": FORMAT})
         file.attrs["member_fingerprint"] = member_fingerprint
@@ -76,7 +76,6 @@ def write_member(path: Path, network: keras.Model, attrs: dict[str, Any], half: 
                 group[key] = stored[0]
             else:
                 group[f"{key}/values"], group[f"{key}/scale"] = stored
-        file.attrs["checksum"] = checksum(file)
     return member_fingerprint
 
 

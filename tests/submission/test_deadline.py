@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from submission import model as runtime
-from submission.model import FORMAT, Model, checksum
+from submission.model import Model
 from tests.submission.bundles import PX, write_bundle
 
 PASSES = [[0, "identity"], [1, "identity"], [0, "flip"]]
@@ -250,12 +250,10 @@ def test_a_really_slow_member_ends_in_time(
         for name, shape in (("k0", (3, 3, 3, 64)), ("k1", (3, 3, 64, 64)), ("head", (64, 3))):
             kernel = rng.normal(0, np.prod(shape[:-1]) ** -0.5, shape)
             member[f"arrays/{name}"] = kernel.astype(np.float32)
-        file.attrs["format"] = FORMAT
-        file.attrs["checksum"] = checksum(file)
     alone = Model(tmp_path).members[0]
     alone.batch = 8
     alone.trace()
-    alone.probs(np.zeros((16, 32, 32, 3), np.uint8))
+    alone.probs(np.zeros((64, 32, 32, 3), np.uint8))
     pace_s = alone.seconds / alone.images
     X = rng.integers(0, 256, (max(16, round(1 / pace_s)), 32, 32, 3), dtype=np.uint8)
 
@@ -269,6 +267,6 @@ def test_a_really_slow_member_ends_in_time(
     assert time.monotonic() - start_s <= deadline_s
     said = capsys.readouterr().out
     done = int(said.split()[1])
-    assert 1 <= done <= 3, said
+    assert 1 <= done < len(views), said  # 2, where nothing else runs on the machine
     expected = np.mean([alone.probs(X, view) for view in views[:done]], axis=0)
     np.testing.assert_allclose(found, expected, atol=1e-5)
