@@ -33,16 +33,17 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import h5py
-import numpy as np
-import tensorflow as tf
+clock = time.monotonic
+STARTED_S = clock()  # a deadline counts from the import, TensorFlow's own included
+
+import h5py  # noqa: E402
+import numpy as np  # noqa: E402
+import tensorflow as tf  # noqa: E402
 
 FORMAT = 2  # of weights.h5 and member.h5; a newer file is refused
 RUNTIME_VERSION = 1  # raised when the numbers below could change: stored predictions are then stale
 SEAL = b"bcsub sha256 "  # begins a file; then its checksum, filled up with zeros to 512 bytes
 BATCH = 64
-clock = time.monotonic
-STARTED_S = clock()  # a deadline counts from the import
 MARGIN = 1.1  # a pass must fit at this many times its estimated seconds: machines waver
 
 # name: quarter turns anticlockwise, after a left-right flip or not
@@ -57,7 +58,6 @@ VIEWS = {
     "flip-rot270": (3, True),
 }
 
-
 # what `predict` makes of class indices (n,) int64, given the number of classes
 ANSWERS: dict[str, Any] = {
     "labels": lambda labels, _: labels,
@@ -65,7 +65,7 @@ ANSWERS: dict[str, Any] = {
     "one-hot": lambda labels, classes: np.eye(classes, dtype=np.float32)[labels],
 }
 
-_CHOSEN: dict[str, list[Any]] = {}  # the passes of each bundle's first call: every later one's too
+_CHOSEN: dict[Any, list[Any]] = {}  # the passes of each bundle's first call: every later one's too
 
 
 class Model:
@@ -86,14 +86,11 @@ class Model:
             self.image_px = int(about["image_px"])
             self.weights = np.array([group.attrs["weight"] for group in groups], np.float64)
             self.members = [Network(group) for group in groups]
+            self._answer = ANSWERS[about.get("answer", "labels")]
         every = itertools.product(range(len(groups)), self.views)
         self.passes = json.loads(about["passes"]) if "passes" in about else list(every)
         self.deadline_s = _deadline(about.get("deadline_s", math.inf))
-        self.answer = about.get("answer", "labels")
-        if self.answer not in ANSWERS:
-            expected = ", ".join(ANSWERS)
-            raise ValueError(f"{file_name}: answer: expected one of {expected}, got {self.answer}.")
-        self._identity = f"{os.path.abspath(file_name)} {about.get('fingerprint')}"
+        self._file = os.path.abspath(file_name), about.get("fingerprint")
 
     def predict(self, X: Any) -> Any:
         """Class indices of X (n, px, px, 3), values 0-255: (n,) int64.
@@ -102,7 +99,7 @@ class Model:
         one-hot. One image without the first axis counts as n = 1.
         """
         labels = self.predict_proba(X).argmax(axis=1).astype(np.int64)
-        return ANSWERS[self.answer](labels, len(self.classes))
+        return self._answer(labels, len(self.classes))
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Class probabilities of X (n, px, px, 3), values 0-255: (n, classes) float32."""
@@ -110,7 +107,7 @@ class Model:
         if not len(images):
             return np.zeros((0, len(self.classes)), np.float32)
         sums = np.zeros((len(self.members), len(images), len(self.classes)), np.float64)
-        fixed = _CHOSEN.get(self._identity)
+        fixed = _CHOSEN.get(self._file)
         until_s = STARTED_S + self.deadline_s if fixed is None else math.inf
         done = [each for each in fixed or self.passes if self._add(each, images, sums, until_s)]
         said = f"{len(done)} of {len(self.passes)} passes done"
@@ -118,7 +115,7 @@ class Model:
             cheapest = min(self.passes, key=lambda each: self.members[each[0]].operations)
             self._add(cheapest, images, sums, math.inf)
             done, said = [cheapest], "not even one pass fits, the cheapest is done"
-        _CHOSEN[self._identity] = done
+        _CHOSEN[self._file] = done
         if self.deadline_s < math.inf or len(done) < len(self.passes):
             now_s = clock() - STARTED_S
             print(f"model.py: {said} at {now_s:.1f} s, deadline {self.deadline_s:g} s", flush=True)
@@ -270,20 +267,18 @@ def check_images(X: Any, image_px: int) -> np.ndarray:
         raise ValueError("X: expected images of one size, got a list of several.") from None
     if images.shape[:1] == (0,):
         return np.zeros((0, image_px, image_px, 3), np.uint8)
-    plain = (image_px, image_px)
-    one = images.shape in ((*plain, 3), (*plain, 1), (3, *plain))
-    images = images[None] if one else images
-    if images.ndim != 4 or images.shape[1:] != (*plain, 3):
+    shape, plain = images.shape, (image_px, image_px)
+    if shape == (*plain, 3):
+        images = images[None]
+    elif images.ndim != 4 or shape[1:] != (*plain, 3):
         advice = "Pass RGB images, channels last."
-        if images.shape[1:] == (3, *plain):
+        if shape[-3:] == (3, *plain):
             advice = "This looks like channels first: transpose it to (n, px, px, 3)."
-        elif images.shape == plain or images.shape[1:] in (plain, (*plain, 1)):
+        elif shape[-2:] == plain or shape[-3:] == (*plain, 1):
             advice = "This looks like grayscale: repeat it for red, green and blue."
-        elif images.shape[-1:] == (3,) and images.ndim in (3, 4):
+        elif shape[-1:] == (3,) and images.ndim in (3, 4):
             advice = f"Resize the images to {image_px} px."
-        raise ValueError(
-            f"X: expected shape (n, {image_px}, {image_px}, 3), got {images.shape}. {advice}"
-        )
+        raise ValueError(f"X: expected shape (n, {image_px}, {image_px}, 3), got {shape}. {advice}")
     if images.dtype == np.uint8:
         return images
     if images.dtype.kind not in "iuf":
@@ -308,16 +303,11 @@ def _here() -> str:
 
 def _deadline(stored_s: float) -> float:
     """Seconds from the import; infinity where neither the bundle nor the environment sets any."""
-    text = os.environ.get("BCSUB_DEADLINE_S") or str(stored_s)
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not seconds > 0:
-        raise ValueError(
-            f"BCSUB_DEADLINE_S: expected seconds above 0, got {text!r}. Unset it, or correct it."
-        )
-    return seconds
+    text = os.environ.get("BCSUB_DEADLINE_S") or stored_s
+    with contextlib.suppress(ValueError):
+        if float(text) > 0:
+            return float(text)
+    raise ValueError(f"BCSUB_DEADLINE_S: expected seconds above 0, got {text!r}. Correct it.")
 
 
 def check_seal(file_name: str) -> bool:
@@ -344,7 +334,7 @@ def operations(group: Any) -> float:
     A program of format 1 does not say; a guess then: each weight meets one pixel in 16 x 16.
     """
     program, arrays = json.loads(group["program"][()]), group["arrays"].values()
-    sizes = [item["values" if isinstance(item, h5py.Group) else ...].size for item in arrays]
+    sizes = [(item["values"] if isinstance(item, h5py.Group) else item).size for item in arrays]
     guess = 2 * sum(sizes) * (group.attrs["image_px"] / 16) ** 2
     return max(1.0, float(program.get("operations", guess)))
 

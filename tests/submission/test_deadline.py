@@ -1,7 +1,9 @@
 """Never late: which passes run in the time there is, on a slow clock and on a slow network."""
 
+import builtins
 import json
 import math
+import runpy
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -198,7 +200,7 @@ def test_an_environment_that_makes_no_sense_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
     monkeypatch.setenv("BCSUB_DEADLINE_S", text)
-    expected = f"^BCSUB_DEADLINE_S: expected seconds above 0, got '{text}'. Unset it, or correct it"
+    expected = f"^BCSUB_DEADLINE_S: expected seconds above 0, got '{text}'. Correct it."
     with pytest.raises(ValueError, match=expected):
         Model(write_bundle(tmp_path))
 
@@ -213,6 +215,21 @@ def test_an_old_member_costs_what_its_arrays_suggest(tmp_path: Path) -> None:
         del member["program"], program["operations"]
         member["program"] = json.dumps(program)
         assert runtime.operations(member) == 2 * 144 / 16
+
+
+def test_the_clock_starts_before_tensorflow_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = builtins.__import__
+
+    def dawdling(name: str, *arguments: Any, **options: Any) -> Any:
+        if name == "tensorflow":
+            time.sleep(0.3)
+        return plain(name, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "__import__", dawdling)
+    before_s = time.monotonic()
+    started_s = runpy.run_path(str(runtime.__file__))["STARTED_S"]
+    assert time.monotonic() - before_s >= 0.3
+    assert started_s - before_s < 0.3
 
 
 CONVOLUTIONS = 12
