@@ -20,7 +20,7 @@ from cells.errors import EnsembleError
 from cells.files import fingerprint, new_h5, replacing, sha256
 from ensemble.members import FoldModel, Member
 from ensemble.order import order_passes
-from submission.model import checksum
+from submission.model import check_seal
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def write_bundle(
     )
     target = out / "weights.h5"
     with replacing(target) as temporary:
-        with new_h5(temporary) as file:
+        with new_h5(temporary, seal=submission.model.SEAL) as file:
             file.attrs["kind"] = "bundle"
             file.attrs["format"] = submission.model.FORMAT
             file.attrs["classes"] = json.dumps(dataset.classes)
@@ -94,7 +94,6 @@ def write_bundle(
             digits = max(2, len(str(len(parts) - 1)))
             for number, (model, weight) in enumerate(parts):
                 _copy_member(model, file, f"members/{number:0{digits}}", weight)
-            file.attrs["checksum"] = checksum(file)
         kept = [_keep(target, _bundle_fingerprint(target), identity)]
     source = Path(submission.model.__file__).resolve()
     script = out / "model.py"
@@ -109,14 +108,16 @@ def write_bundle(
 
 
 def _copy_member(model: FoldModel, bundle: h5py.File, name: str, weight: float) -> None:
-    with h5py.File(model.folder / "member.h5") as source:
+    path = model.folder / "member.h5"
+    try:
+        check_seal(str(path))
+    except ValueError:
+        raise EnsembleError(
+            f"{path}: changed since it was written. Delete the folder and train it again."
+        ) from None
+    with h5py.File(path) as source:
         if source.attrs["member_fingerprint"] != model.fingerprint:
-            raise EnsembleError(f"{model.folder}/member.h5: changed meanwhile. Run it again.")
-        if source.attrs.get("checksum", found := checksum(source)) != found:
-            raise EnsembleError(
-                f"{model.folder}/member.h5: changed since it was written. "
-                "Delete the folder and train it again."
-            )
+            raise EnsembleError(f"{path}: changed meanwhile. Run it again.")
         group = bundle.create_group(name)
         for key, value in source.attrs.items():
             group.attrs[key] = value

@@ -8,7 +8,7 @@ weights.h5, the bundle, holds `members/00`, `01`, ...: each a `program` (JSON, a
 operations, `OPS` below, in the order they run), its `arrays` and its `weight`. Matrices and
 convolutions are stored small, beside a float32 scale per output channel; here they become float32
 again, and only then are batch norms and layer scales folded into the operation before them.
-The bundle's own attributes:
+The file begins with a checksum, and is refused when it no longer fits. Its attributes:
     classes, image_px   the names that labels count, and the side of the images
     views               flips and quarter turns, in each of which every member sees the images
     passes              [member, view] pairs, the one that gains most per operation first
@@ -16,7 +16,6 @@ The bundle's own attributes:
     answer              what `predict` gives: labels, tensor or one-hot
     bfloat16            products may be computed in it where that is faster; mostly absent, since
                         a label in a thousand changes. BCSUB_BFLOAT16=1 or =0 overrides it
-    checksum            SHA-256 of all this; a file that no longer has it is refused
 
 The answer is the weighted average of the members' probabilities, each averaged over the views.
 With a deadline, counted from the import of this file, only the passes that fit are run: an average
@@ -37,15 +36,17 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import h5py
-import numpy as np
-import tensorflow as tf
+clock = time.monotonic
+STARTED_S = clock()  # a deadline counts from the import, TensorFlow's own included
+
+import h5py  # noqa: E402
+import numpy as np  # noqa: E402
+import tensorflow as tf  # noqa: E402
 
 FORMAT = 2  # of weights.h5 and member.h5; a newer file is refused
 RUNTIME_VERSION = 2  # raised when the numbers below could change: stored predictions are then stale
+SEAL = b"bcsub sha256 "  # begins a file; then its checksum, filled up with zeros to 512 bytes
 BATCH = 64
-clock = time.monotonic
-STARTED_S = clock()  # a deadline counts from the import
 WORTH = 0.9  # bfloat16 is taken where a network needs less than this share of float32's seconds
 MARGIN = 1.1  # a pass must fit at this many times its estimated seconds: machines waver
 
@@ -61,7 +62,6 @@ VIEWS = {
     "flip-rot270": (3, True),
 }
 
-
 # what `predict` makes of class indices (n,) int64, given the number of classes
 ANSWERS: dict[str, Any] = {
     "labels": lambda labels, _: labels,
@@ -70,7 +70,7 @@ ANSWERS: dict[str, Any] = {
 }
 
 _LOW: dict[str, bool] = {}  # whether a member's products are in bfloat16: measured once a process
-_CHOSEN: dict[str, list[Any]] = {}  # the passes of each bundle's first call: every later one's too
+_CHOSEN: dict[Any, list[Any]] = {}  # the passes of each bundle's first call: every later one's too
 
 
 class Model:
@@ -92,14 +92,11 @@ class Model:
             self.weights = np.array([group.attrs["weight"] for group in groups], np.float64)
             low = (os.environ.get("BCSUB_BFLOAT16") or str(int(about.get("bfloat16", 0)))) != "0"
             self.members = [Network(group, low) for group in groups]
+            self._answer = ANSWERS[about.get("answer", "labels")]
         every = itertools.product(range(len(groups)), self.views)
         self.passes = json.loads(about["passes"]) if "passes" in about else list(every)
         self.deadline_s = _deadline(about.get("deadline_s", math.inf))
-        self.answer = about.get("answer", "labels")
-        if self.answer not in ANSWERS:
-            expected = ", ".join(ANSWERS)
-            raise ValueError(f"{file_name}: answer: expected one of {expected}, got {self.answer}.")
-        self._identity = about.get("checksum", os.path.abspath(file_name))
+        self._file = os.path.abspath(file_name), about.get("fingerprint")
 
     def predict(self, X: Any) -> Any:
         """Class indices of X (n, px, px, 3), values 0-255: (n,) int64.
@@ -108,7 +105,7 @@ class Model:
         one-hot. One image without the first axis counts as n = 1.
         """
         labels = self.predict_proba(X).argmax(axis=1).astype(np.int64)
-        return ANSWERS[self.answer](labels, len(self.classes))
+        return self._answer(labels, len(self.classes))
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Class probabilities of X (n, px, px, 3), values 0-255: (n, classes) float32."""
@@ -116,7 +113,7 @@ class Model:
         if not len(images):
             return np.zeros((0, len(self.classes)), np.float32)
         sums = np.zeros((len(self.members), len(images), len(self.classes)), np.float64)
-        fixed = _CHOSEN.get(self._identity)
+        fixed = _CHOSEN.get(self._file)
         until_s = STARTED_S + self.deadline_s if fixed is None else math.inf
         done = [each for each in fixed or self.passes if self._add(each, images, sums, until_s)]
         said = f"{len(done)} of {len(self.passes)} passes done"
@@ -124,7 +121,7 @@ class Model:
             cheapest = min(self.passes, key=lambda each: self.members[each[0]].operations)
             self._add(cheapest, images, sums, math.inf)
             done, said = [cheapest], "not even one pass fits, the cheapest is done"
-        _CHOSEN[self._identity] = done
+        _CHOSEN[self._file] = done
         if self.deadline_s < math.inf or len(done) < len(self.passes):
             now_s = clock() - STARTED_S
             print(f"model.py: {said} at {now_s:.1f} s, deadline {self.deadline_s:g} s", flush=True)
@@ -197,7 +194,10 @@ class Network:
         self._logits_at, self._output_at = program["logits"], program["output"]
         self._run, self.bfloat16 = self._function(tf.float32), False
         if bfloat16:
-            low, key = self._function(tf.bfloat16), str(group.attrs.get("checksum", self.name))
+            low, key = (
+                self._function(tf.bfloat16),
+                str(group.attrs.get("member_fingerprint", self.name)),
+            )
             if key not in _LOW:
                 _LOW[key] = self._seconds(low) < WORTH * self._seconds(self._run)
             self.bfloat16 = _LOW[key]
@@ -304,20 +304,18 @@ def check_images(X: Any, image_px: int) -> np.ndarray:
         raise ValueError("X: expected images of one size, got a list of several.") from None
     if images.shape[:1] == (0,):
         return np.zeros((0, image_px, image_px, 3), np.uint8)
-    plain = (image_px, image_px)
-    one = images.shape in ((*plain, 3), (*plain, 1), (3, *plain))
-    images = images[None] if one else images
-    if images.ndim != 4 or images.shape[1:] != (*plain, 3):
+    shape, plain = images.shape, (image_px, image_px)
+    if shape == (*plain, 3):
+        images = images[None]
+    elif images.ndim != 4 or shape[1:] != (*plain, 3):
         advice = "Pass RGB images, channels last."
-        if images.shape[1:] == (3, *plain):
+        if shape[-3:] == (3, *plain):
             advice = "This looks like channels first: transpose it to (n, px, px, 3)."
-        elif images.shape == plain or images.shape[1:] in (plain, (*plain, 1)):
+        elif shape[-2:] == plain or shape[-3:] == (*plain, 1):
             advice = "This looks like grayscale: repeat it for red, green and blue."
-        elif images.shape[-1:] == (3,) and images.ndim in (3, 4):
+        elif shape[-1:] == (3,) and images.ndim in (3, 4):
             advice = f"Resize the images to {image_px} px."
-        raise ValueError(
-            f"X: expected shape (n, {image_px}, {image_px}, 3), got {images.shape}. {advice}"
-        )
+        raise ValueError(f"X: expected shape (n, {image_px}, {image_px}, 3), got {shape}. {advice}")
     if images.dtype == np.uint8:
         return images
     if images.dtype.kind not in "iuf":
@@ -342,35 +340,29 @@ def _here() -> str:
 
 def _deadline(stored_s: float) -> float:
     """Seconds from the import; infinity where neither the bundle nor the environment sets any."""
-    text = os.environ.get("BCSUB_DEADLINE_S") or str(stored_s)
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not seconds > 0:
-        raise ValueError(
-            f"BCSUB_DEADLINE_S: expected seconds above 0, got {text!r}. Unset it, or correct it."
-        )
-    return seconds
+    text = os.environ.get("BCSUB_DEADLINE_S") or stored_s
+    with contextlib.suppress(ValueError):
+        if float(text) > 0:
+            return float(text)
+    raise ValueError(f"BCSUB_DEADLINE_S: expected seconds above 0, got {text!r}. Correct it.")
 
 
-def checksum(item: Any, top: bool = True) -> str:
-    """SHA-256 of what an HDF5 file or group holds: names, attributes, values; 64 hex digits.
+def check_seal(file_name: str) -> bool:
+    """Whether a file begins with its checksum; those of format 1 don't.
 
-    Its own attribute `checksum` does not count.
+    It is of all after the first 512 bytes, and is checked before HDF5 reads any of them: a changed
+    byte there may end the process. Raises ValueError when it does not fit.
     """
-    attrs = {key: np.asarray(value).tolist() for key, value in item.attrs.items()}
-    if top:
-        attrs.pop("checksum", None)
-    digest = hashlib.sha256(json.dumps(attrs, sort_keys=True).encode())
-    if isinstance(item, h5py.Dataset):
-        values = item[()]
-        digest.update(f"{item.dtype.str} {item.shape}".encode())
-        digest.update(values if isinstance(values, bytes) else np.ascontiguousarray(values).data)
-    else:
-        for key in sorted(item):
-            digest.update(f"{key} {checksum(item[key], top=False)} ".encode())
-    return digest.hexdigest()
+    digest = hashlib.sha256()
+    with open(file_name, "rb") as file:
+        head = file.read(512)
+        if not head.startswith(SEAL):
+            return False
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    if head != (SEAL + digest.hexdigest().encode()).ljust(512, b"\0"):
+        raise ValueError(f"{file_name}: changed since it was written, or cut short. Copy it again.")
+    return True
 
 
 def operations(group: Any) -> float:
@@ -379,7 +371,7 @@ def operations(group: Any) -> float:
     A program of format 1 does not say; a guess then: each weight meets one pixel in 16 x 16.
     """
     program, arrays = json.loads(group["program"][()]), group["arrays"].values()
-    sizes = [item["values" if isinstance(item, h5py.Group) else ...].size for item in arrays]
+    sizes = [(item["values"] if isinstance(item, h5py.Group) else item).size for item in arrays]
     guess = 2 * sum(sizes) * (group.attrs["image_px"] / 16) ** 2
     return max(1.0, float(program.get("operations", guess)))
 
@@ -389,31 +381,20 @@ def _open(file_name: str, kind: str) -> Iterator[h5py.File]:
     """The file, open while its arrays are read. Raises ValueError when it is not what it should."""
     if not os.path.isfile(file_name):
         raise ValueError(f"{file_name}: no such file. It must lie beside model.py.")
+    sealed = check_seal(file_name)
     try:
         with h5py.File(file_name, "r") as file:
-            _check(file, file_name, kind)
+            found, version = file.attrs.get("kind"), file.attrs.get("format", 0)
+            if found != kind or version > FORMAT:
+                raise ValueError(
+                    f"{file_name}: expected a {kind} of format {FORMAT} or older, "
+                    f"got {found} of format {version}."
+                )
+            if version > 1 and not sealed:
+                raise ValueError(f"{file_name}: changed since it was written. Copy it again.")
             yield file
     except (OSError, KeyError, RuntimeError, json.JSONDecodeError) as error:
         raise ValueError(f"{file_name}: damaged or truncated ({error}).") from None
-
-
-def _check(file: h5py.File, file_name: str, kind: str) -> None:
-    """Raises ValueError for another kind of file, a newer format, or one that changed."""
-    known, intact = True, False
-    try:
-        found, version = file.attrs.get("kind"), int(file.attrs.get("format", 0))
-        known = found == kind and version <= FORMAT
-        # format 1 had no checksum
-        intact = not known or version < 2 or checksum(file) == file.attrs["checksum"]
-    except Exception:  # HDF5 stumbles over a changed byte in many ways
-        pass
-    if not known:
-        raise ValueError(
-            f"{file_name}: expected a {kind} of format {FORMAT} or older, "
-            f"got {found} of format {version}."
-        )
-    if not intact:
-        raise ValueError(f"{file_name}: changed since it was written. Copy it here again.")
 
 
 def _float32(item: Any) -> np.ndarray:

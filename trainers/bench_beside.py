@@ -86,8 +86,9 @@ def _hand_over(network: keras.Model, name: str, images: np.ndarray, folder: Path
     arrays = {
         f"{number:04}": np.asarray(variable) for number, variable in enumerate(network.weights)
     }
-    about = {"widths": widths, "depths": depths, "images": normalised.astype(np.float32)}
-    np.savez(folder / "ours.npz", **about, **arrays)
+    arrays |= {"widths": np.array(widths), "depths": np.array(depths)}
+    arrays["images"] = normalised.astype(np.float32)
+    np.savez(folder / "ours.npz", allow_pickle=False, **arrays)
 
 
 def saved(name: str, repeats: int) -> Table:
@@ -97,10 +98,10 @@ def saved(name: str, repeats: int) -> Table:
     for column in (
         "SavedModel",
         "MB",
-        "loads, s",
+        "load, s",
         "images/s",
         "bundle, MB",
-        "loads, s",
+        "load, s",
         "images/s",
     ):
         table.add_column(column, justify="right")

@@ -12,7 +12,7 @@ import keras
 from rich.table import Table
 
 import submission.model
-from submission.model import checksum
+from cells.files import new_h5
 from trainers.bench_runtime import ABOUT, IMAGES
 from trainers.bench_steps import alone
 from trainers.catalog import member
@@ -32,7 +32,8 @@ images = np.random.default_rng(0).integers(0, 256, ({IMAGES}, 96, 96, 3)).astype
 model.tf.matmul(np.eye(2), np.eye(2)).numpy()
 before, took = peak(), []
 def lap(work):
-    start = time.perf_counter(); made = work(); took.append(time.perf_counter() - start); return made
+    start = time.perf_counter(); made = work(); took.append(time.perf_counter() - start)
+    return made
 loaded = lap(lambda: model.Model("."))
 loading = peak()
 lap(lambda: loaded.predict(images)); lap(lambda: loaded.predict(images))
@@ -49,16 +50,14 @@ def write_bundle(folder: Path, networks: dict[str, keras.Model]) -> None:
 
 def _bundle(folder: Path, members: list[Path]) -> None:
     """weights.h5 in `folder`, of member.h5 files."""
-    with h5py.File(folder / "weights.h5", "w") as bundle:
+    (folder / "weights.h5").unlink(missing_ok=True)
+    with new_h5(folder / "weights.h5", seal=submission.model.SEAL) as bundle:
         bundle.attrs.update(kind="bundle", format=submission.model.FORMAT, views='["identity"]')
         bundle.attrs.update(classes=json.dumps(ABOUT["classes"]), image_px=ABOUT["image_px"])
         for number, path in enumerate(members):
             with h5py.File(path) as source:
                 source.copy(source, bundle, f"members/{number:02}")
-            group = bundle[f"members/{number:02}"]
-            group.attrs["weight"] = 1.0
-            del group.attrs["checksum"]
-        bundle.attrs["checksum"] = checksum(bundle)
+            bundle[f"members/{number:02}"].attrs["weight"] = 1.0
 
 
 def _write(name: str, path: Path) -> int:
@@ -86,7 +85,8 @@ def loading(names: tuple[str, ...] = REAL) -> Table:
         "allowed, MB",
     ):
         table.add_column(column, justify="right")
-    weights_mb, beyond_mb = {}, []
+    weights_mb: dict[str, float] = {}
+    beyond_mb: list[float] = []
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         paths = {name: folder / f"{name}.h5" for name in names}

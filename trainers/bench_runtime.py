@@ -9,7 +9,7 @@ import statistics
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -68,11 +68,11 @@ def exported(network: keras.Model, storage: Storage = "float32", bfloat16: bool 
 
 
 def some_images() -> np.ndarray:
-    """(IMAGES, 96, 96, 3) uint8, noise: how long a network takes does not depend on what it sees."""
+    """(IMAGES, 96, 96, 3) uint8, noise: no network is faster on cells."""
     return np.random.default_rng(0).integers(0, 256, (IMAGES, 96, 96, 3)).astype(np.uint8)
 
 
-def side_by_side(ways: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+def side_by_side(ways: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, float]:
     """Median seconds of each way over `repeats` rounds of all, after one call each to warm up.
 
     In turns, so that whatever else the machine does meanwhile slows all of them alike.
@@ -141,7 +141,7 @@ def inference(names: list[str], repeats: int) -> Table:
 
 
 def where(names: list[str], low: bool) -> Table:
-    """Shares of the runtime's time by kind of TensorFlow kernel; low: in bfloat16, where it pays."""
+    """Shares of the runtime's time by kind of kernel; low: in bfloat16, where it pays."""
     dtype = "bfloat16 where it pays" if low else "float32"
     table = Table(title=f"Where the runtime's time goes, {dtype}")
     table.add_column("network")

@@ -24,14 +24,14 @@ class Scale(nn.Module):  # type: ignore[misc]
         super().__init__()
         self.gamma = nn.Parameter(torch.ones(width))
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Any:  # noqa: D102
         return x * self.gamma
 
 
 class Norm(nn.LayerNorm):  # type: ignore[misc]
     """Over the channels of (n, channels, height, width)."""
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Any:  # noqa: D102
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
@@ -49,7 +49,7 @@ class Block(nn.Module):  # type: ignore[misc]
             Scale(width),
         )
 
-    def forward(self, x: Any) -> Any:
+    def forward(self, x: Any) -> Any:  # noqa: D102
         y = self.branch(self.depthwise(x).permute(0, 2, 3, 1))
         return x + y.permute(0, 3, 1, 2)
 

@@ -15,7 +15,8 @@ import h5py
 import numpy as np
 
 import submission.model
-from submission.model import VIEWS, Model, checksum
+from cells.files import new_h5
+from submission.model import VIEWS, Model
 from tests.submission.conftest import shake, smooth_pictures
 from tests.submission.test_parity import NETWORKS
 from trainers.export import write_member
@@ -49,14 +50,13 @@ def _as_bundle(place: Path) -> None:
     """member.h5 becomes weights.h5, a bundle of that one member in two views."""
     with (
         h5py.File(place / "member.h5") as member,
-        h5py.File(place / "weights.h5", "w") as bundle,
+        new_h5(place / "weights.h5", seal=submission.model.SEAL) as bundle,
     ):
         bundle.attrs.update(kind="bundle", format=member.attrs["format"])
         bundle.attrs.update({key: member.attrs[key] for key in ("classes", "image_px")})
         bundle.attrs["views"] = f'["identity", "{list(VIEWS)[-1]}"]'
         member.copy(member, bundle, "members/00")
         bundle["members/00"].attrs["weight"] = 1.0
-        bundle.attrs["checksum"] = checksum(bundle)
     (place / "member.h5").unlink()
 
 

@@ -47,7 +47,6 @@ def path(
         to.attrs.update(kind="bundle", format=1, classes=json.dumps(classes))
         to.attrs.update(views='["identity"]', image_px=images.shape[1])
         member.copy(member, to, "members/00")
-        del to["members/00"].attrs["checksum"]
         to["members/00"].attrs["weight"] = 1.0
     return tmp_path
 

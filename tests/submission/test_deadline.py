@@ -1,7 +1,9 @@
 """Never late: which passes run in the time there is, on a slow clock and on a slow network."""
 
+import builtins
 import json
 import math
+import runpy
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +14,7 @@ import numpy as np
 import pytest
 
 from submission import model as runtime
-from submission.model import FORMAT, Model, checksum
+from submission.model import Model
 from tests.submission.bundles import PX, write_bundle
 
 PASSES = [[0, "identity"], [1, "identity"], [0, "flip"]]
@@ -198,7 +200,7 @@ def test_an_environment_that_makes_no_sense_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
     monkeypatch.setenv("BCSUB_DEADLINE_S", text)
-    expected = f"^BCSUB_DEADLINE_S: expected seconds above 0, got '{text}'. Unset it, or correct it"
+    expected = f"^BCSUB_DEADLINE_S: expected seconds above 0, got '{text}'. Correct it."
     with pytest.raises(ValueError, match=expected):
         Model(write_bundle(tmp_path))
 
@@ -213,6 +215,21 @@ def test_an_old_member_costs_what_its_arrays_suggest(tmp_path: Path) -> None:
         del member["program"], program["operations"]
         member["program"] = json.dumps(program)
         assert runtime.operations(member) == 2 * 144 / 16
+
+
+def test_the_clock_starts_before_tensorflow_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = builtins.__import__
+
+    def dawdling(name: str, *arguments: Any, **options: Any) -> Any:
+        if name == "tensorflow":
+            time.sleep(0.3)
+        return plain(name, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "__import__", dawdling)
+    before_s = time.monotonic()
+    started_s = runpy.run_path(str(runtime.__file__))["STARTED_S"]
+    assert time.monotonic() - before_s >= 0.3
+    assert started_s - before_s < 0.3
 
 
 CONVOLUTIONS = 12
@@ -250,12 +267,10 @@ def test_a_really_slow_member_ends_in_time(
         for name, shape in (("k0", (3, 3, 3, 64)), ("k1", (3, 3, 64, 64)), ("head", (64, 3))):
             kernel = rng.normal(0, np.prod(shape[:-1]) ** -0.5, shape)
             member[f"arrays/{name}"] = kernel.astype(np.float32)
-        file.attrs["format"] = FORMAT
-        file.attrs["checksum"] = checksum(file)
     alone = Model(tmp_path).members[0]
     alone.batch = 8
     alone.trace()
-    alone.probs(np.zeros((16, 32, 32, 3), np.uint8))
+    alone.probs(np.zeros((64, 32, 32, 3), np.uint8))
     pace_s = alone.seconds / alone.images
     X = rng.integers(0, 256, (max(16, round(1 / pace_s)), 32, 32, 3), dtype=np.uint8)
 
@@ -269,6 +284,6 @@ def test_a_really_slow_member_ends_in_time(
     assert time.monotonic() - start_s <= deadline_s
     said = capsys.readouterr().out
     done = int(said.split()[1])
-    assert 1 <= done <= 3, said
+    assert 1 <= done < len(views), said  # 2, where nothing else runs on the machine
     expected = np.mean([alone.probs(X, view) for view in views[:done]], axis=0)
     np.testing.assert_allclose(found, expected, atol=1e-5)

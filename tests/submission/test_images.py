@@ -84,7 +84,7 @@ def test_neither_batch_nor_order_nor_call_matters(
         ((2, 9, 9, 3), f"Resize the images to {PX} px."),
         ((9, 9, 3), f"Resize the images to {PX} px."),
         ((2, PX, PX + 1, 3), f"Resize the images to {PX} px."),
-        ((2, PX, PX, 4), "Pass RGB images, channels last."),
+        ((2, PX, PX, 2), "Pass RGB images, channels last."),
         ((2, PX * PX * 3), "Pass RGB images, channels last."),
         ((1, 2, PX, PX, 3), "Pass RGB images, channels last."),
         ((), "Pass RGB images, channels last."),
