@@ -18,11 +18,11 @@ import numpy as np
 from rich.table import Table
 
 import submission.model
-from trainers import bench_saved, bench_torch
 from trainers.bench_load import write_bundle
 from trainers.bench_runtime import IMAGES, exported, network_of, side_by_side, some_images
 from trainers.convnext import IMAGENET_MEAN, IMAGENET_VARIANCE
 
+HERE = Path(__file__).parent
 SHAPES = {  # widths and depths of the stages
     "ConvNeXtTiny": ((96, 192, 384, 768), (3, 3, 9, 3)),
     "ConvNeXtSmall": ((96, 192, 384, 768), (3, 3, 27, 3)),
@@ -36,12 +36,12 @@ def python_of(environment: str) -> Path | None:
     return path.absolute() if path.exists() else None
 
 
-def said(python: Path | str, script: str, *arguments: object, cwd: Path | None = None) -> Any:
+def said(python: Path | str, script: Path, *arguments: object, cwd: Path | None = None) -> Any:
     """What a script prints as JSON on its last line, run by itself."""
-    command = [str(python), script, *map(str, arguments)]
+    command = [str(python), str(script), *map(str, arguments)]
     run = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
     if run.returncode:
-        raise RuntimeError(f"{script} failed under {python}:\n{run.stderr[-2000:]}")
+        raise RuntimeError(f"{script.name} failed under {python}:\n{run.stderr[-2000:]}")
     return json.loads(run.stdout.splitlines()[-1])
 
 
@@ -66,7 +66,7 @@ def torch(names: list[str], repeats: int) -> Table:
         with tempfile.TemporaryDirectory() as folder:
             _hand_over(network, name, images, Path(folder))
             before = side_by_side(works, repeats)
-            theirs = said(python, bench_torch.__file__, folder, repeats)
+            theirs = said(python, HERE / "bench_torch.py", folder, repeats)
             after = side_by_side(works, repeats)
             apart = np.abs(np.load(Path(folder) / "logits.npy") - logits).max()
         row = [name]
@@ -119,8 +119,8 @@ def saved(name: str, repeats: int) -> Table:
             if python is None:
                 table.add_row(f"no .venv-{environment}: make test-matrix")
                 continue
-            usual = said(python, bench_saved.__file__, "saved", repeats, cwd=place)
-            ours = said(python, bench_saved.__file__, "bundle", repeats, cwd=place)
+            usual = said(python, HERE / "bench_saved.py", "saved", repeats, cwd=place)
+            ours = said(python, HERE / "bench_saved.py", "bundle", repeats, cwd=place)
             table.add_row(
                 usual["version"],
                 usual["outcome"],

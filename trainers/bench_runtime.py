@@ -20,6 +20,7 @@ from rich.table import Table
 
 from submission.model import Network, read_member
 from trainers import custom_cnn
+from trainers.bench_steps import alone
 from trainers.export import write_member
 from trainers.storage import Storage
 
@@ -107,40 +108,42 @@ def inference(names: list[str], repeats: int) -> Table:
         "bfloat16 / float32",
     ):
         table.add_column(column, justify="right")
-    images = some_images()
     for name in names:
-        network = network_of(name)
-        plain, low = exported(network), exported(network, bfloat16=True)
-        ways: dict[str, Callable[[], object]] = {
-            "stock": partial(network.predict, images.astype(np.float32), verbose=0),
-            "runtime": partial(plain.probs, images),
-            **{str(sizes): product(*sizes) for sizes in PRODUCTS},
-        }
-        if low.bfloat16:
-            ways["low"] = partial(low.probs, images)
-        took = side_by_side(ways, repeats)
-        fastest = max(2 * math.prod(sizes) / took[str(sizes)] for sizes in PRODUCTS)
-        share = IMAGES * plain.operations / took["runtime"] / fastest
-        rates = {way: IMAGES / seconds for way, seconds in took.items()}
-        logits = np.asarray(network.predict(images.astype(np.float32), verbose=0))
-        apart = np.abs(plain.logits(images) - logits).max() / logits.std(axis=0).mean()
-        bfloat16 = ("slower: not used", "")
-        if low.bfloat16:
-            bfloat16 = f"{rates['low']:.1f}", f"{rates['low'] / rates['runtime']:.2f}x"
-        table.add_row(
-            name,
-            f"{rates['stock']:.1f}",
-            f"{rates['runtime']:.1f}",
-            f"{rates['runtime'] / rates['stock']:.2f}x",
-            f"{apart:.0e}",
-            f"{share:.0%} of {fastest / 1e9:.0f} GFLOP/s",
-            *bfloat16,
-        )
-        keras.backend.clear_session()
+        table.add_row(name, *alone(False, inferred, name, repeats))
     return table
 
 
-def where(names: list[str], low: bool) -> Table:
+def inferred(name: str, repeats: int) -> list[str]:
+    """A row of `inference`."""
+    images, network = some_images(), network_of(name)
+    plain, low = exported(network), exported(network, bfloat16=True)
+    ways: dict[str, Callable[[], object]] = {
+        "stock": partial(network.predict, images.astype(np.float32), verbose=0),
+        "runtime": partial(plain.probs, images),
+        **{str(sizes): product(*sizes) for sizes in PRODUCTS},
+    }
+    if low.bfloat16:
+        ways["low"] = partial(low.probs, images)
+    took = side_by_side(ways, repeats)
+    fastest = max(2 * math.prod(sizes) / took[str(sizes)] for sizes in PRODUCTS)
+    share = IMAGES * plain.operations / took["runtime"] / fastest
+    rates = {way: IMAGES / seconds for way, seconds in took.items()}
+    logits = np.asarray(network.predict(images.astype(np.float32), verbose=0))
+    apart = np.abs(plain.logits(images) - logits).max() / logits.std(axis=0).mean()
+    bfloat16 = ("slower: not used", "")
+    if low.bfloat16:
+        bfloat16 = f"{rates['low']:.1f}", f"{rates['low'] / rates['runtime']:.2f}x"
+    return [
+        f"{rates['stock']:.1f}",
+        f"{rates['runtime']:.1f}",
+        f"{rates['runtime'] / rates['stock']:.2f}x",
+        f"{apart:.0e}",
+        f"{share:.0%} of {fastest / 1e9:.0f} GFLOP/s",
+        *bfloat16,
+    ]
+
+
+def shares(names: list[str], low: bool) -> Table:
     """Shares of the runtime's time by kind of kernel; low: in bfloat16, where it pays."""
     dtype = "bfloat16 where it pays" if low else "float32"
     table = Table(title=f"Where the runtime's time goes, {dtype}")
