@@ -27,8 +27,8 @@ def load(kind: str) -> Callable[[np.ndarray], Any]:
         from model import Model  # type: ignore[import-not-found]
 
         return Model(os.getcwd()).predict_proba  # type: ignore[no-any-return]
-    serve = tf.saved_model.load("saved").serve
-    return lambda images: serve(tf.constant(images, tf.float32)).numpy()
+    loaded = tf.saved_model.load("saved")  # its variables live as long as it does
+    return lambda images: loaded.serve(tf.constant(images, tf.float32)).numpy()
 
 
 def main(kind: str, repeats: int) -> None:
