@@ -324,7 +324,7 @@ def check_seal(file_name: str) -> bool:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     if head != (SEAL + digest.hexdigest().encode()).ljust(512, b"\0"):
-        raise ValueError(f"{file_name}: changed since it was written, or cut short. Copy it again.")
+        raise ValueError(f"{file_name}: damaged or truncated (changed since it was written).")
     return True
 
 
@@ -354,7 +354,7 @@ def _open(file_name: str, kind: str) -> Iterator[h5py.File]:
                     f"got {found} of format {version}."
                 )
             if version > 1 and not sealed:
-                raise ValueError(f"{file_name}: changed since it was written. Copy it again.")
+                raise OSError("changed since it was written")
             yield file
     except (OSError, KeyError, RuntimeError, json.JSONDecodeError) as error:
         raise ValueError(f"{file_name}: damaged or truncated ({error}).") from None
