@@ -133,7 +133,7 @@ class Model:
         if not self._fits(index, len(images), until_s):
             return False
         if until_s < math.inf:
-            self.members[index].trace()
+            self.members[index].trace(images, view)
         probs = np.empty(sums.shape[1:], np.float32)
         for rows, _, batch_probs in self.members[index].stream(images, view):
             probs[rows] = batch_probs
@@ -225,12 +225,12 @@ class Network:
             self.images, self.seconds = self.images + len(batch), self.seconds + clock() - start_s
             yield rows, logits, probs
 
-    def trace(self) -> None:
-        """Make TensorFlow's graph, on one image, so that the batches are timed without that."""
+    def trace(self, images: np.ndarray, view: str) -> None:
+        """Run a batch, in which TensorFlow makes its graph and tunes; the pace is without that."""
         if not self.trace_s:
             start_s = clock()
-            self._run(tf.zeros((1, self.image_px, self.image_px, 3)))
-            self.trace_s = clock() - start_s
+            next(self.stream(images, view))
+            self.images, self.seconds, self.trace_s = 0, 0.0, clock() - start_s
 
     def _forward(self, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         values: dict[int, tf.Tensor] = {0: images}
