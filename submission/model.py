@@ -139,7 +139,7 @@ class Model:
         if not self._fits(index, len(images), until_s):
             return False
         if until_s < math.inf:
-            self.members[index].trace()
+            self.members[index].trace(images, view)
         probs = np.empty(sums.shape[1:], np.float32)
         for rows, _, batch_probs in self.members[index].stream(images, view):
             probs[rows] = batch_probs
@@ -239,12 +239,12 @@ class Network:
             self.images, self.seconds = self.images + len(batch), self.seconds + clock() - start_s
             yield rows, logits, probs
 
-    def trace(self) -> None:
-        """Make TensorFlow's graph, on one image, so that the batches are timed without that."""
+    def trace(self, images: np.ndarray, view: str) -> None:
+        """Run a batch, in which TensorFlow makes its graph and tunes; the pace is without that."""
         if not self.trace_s:
             start_s = clock()
-            self._run(tf.zeros((1, self.image_px, self.image_px, 3)))
-            self.trace_s = clock() - start_s
+            next(self.stream(images, view))
+            self.images, self.seconds, self.trace_s = 0, 0.0, clock() - start_s
 
     def _function(self, dtype: tf.DType) -> Any:
         signature = [tf.TensorSpec((None, self.image_px, self.image_px, 3), tf.float32)]
@@ -361,7 +361,7 @@ def check_seal(file_name: str) -> bool:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     if head != (SEAL + digest.hexdigest().encode()).ljust(512, b"\0"):
-        raise ValueError(f"{file_name}: changed since it was written, or cut short. Copy it again.")
+        raise ValueError(f"{file_name}: damaged or truncated (changed since it was written).")
     return True
 
 
@@ -391,7 +391,7 @@ def _open(file_name: str, kind: str) -> Iterator[h5py.File]:
                     f"got {found} of format {version}."
                 )
             if version > 1 and not sealed:
-                raise ValueError(f"{file_name}: changed since it was written. Copy it again.")
+                raise OSError("changed since it was written")
             yield file
     except (OSError, KeyError, RuntimeError, json.JSONDecodeError) as error:
         raise ValueError(f"{file_name}: damaged or truncated ({error}).") from None

@@ -108,7 +108,7 @@ def test_pack_then_emulate_is_the_road(root):
     ran = bcsub("pack", "--root", root, "--json")
     assert ran.returncode == 0, ran.stderr
     result = json.loads(ran.stdout)
-    assert set(result) == {"zip", "bytes"}
+    assert set(result) == {"zip", "bytes", "deadline_s"}
     assert Path(result["zip"]).parent == root / "dist"
     assert Path(result["zip"]).stat().st_size == result["bytes"]
     # Without a zip's name the newest is taken.

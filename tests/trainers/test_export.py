@@ -66,7 +66,7 @@ def test_the_file_is_half_the_size_and_says_what_it_holds(tmp_path: Path) -> Non
     assert half != whole
     assert write_member(tmp_path / "again.h5", net, ATTRS) == half
     with h5py.File(tmp_path / "half.h5") as file:
-        assert (file.attrs["kind"], file.attrs["format"], file.attrs["fold"]) == ("member", 1, 0)
+        assert (file.attrs["kind"], file.attrs["format"], file.attrs["fold"]) == ("member", 2, 0)
         assert file["arrays/0001-kernel/values"].dtype == np.float16
         assert file["arrays/0001-bias"].dtype == np.float32
 
