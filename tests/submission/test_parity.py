@@ -10,7 +10,7 @@ from keras import layers
 from cells.drawn_cells import draw_cells
 from submission import model as runtime
 from submission.model import Network
-from tests.submission.conftest import shake
+from tests.submission.conftest import distance, shake
 from trainers.catalog import MEMBERS
 from trainers.layers import CellMask
 from trainers.recipe import Recipe, overridden, with_preset
@@ -68,12 +68,6 @@ NETWORKS: dict[str, Callable[[], keras.Model]] = {
     },
     "masked": masked,
 }
-
-
-def distance(network: keras.Model, member: Network, images: np.ndarray) -> float:
-    """Largest difference of logits, in units of the logits' sd over the images."""
-    expected = np.asarray(network(images.astype(np.float32), training=False))
-    return float(np.abs(member.logits(images) - expected).max() / expected.std(axis=0).mean())
 
 
 @pytest.mark.parametrize("name", NETWORKS)
