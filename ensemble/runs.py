@@ -15,7 +15,7 @@ import numpy as np
 from cells.dataset import Dataset
 from cells.errors import EnsembleError
 from ensemble.members import VIEW_NAMES, FoldModel, Member
-from submission.model import FORMAT, RUNTIME_VERSION
+from submission.model import FORMAT, OPS, RUNTIME_VERSION
 
 Remake = Callable[[Path, Dataset], None]
 Report = Callable[[str], None]
@@ -155,7 +155,6 @@ def _check_member(folder: Path, dataset: Dataset) -> str:
     """Fingerprint of member.h5. Raises EnsembleError when it does not fit the dataset."""
     expected = {
         "kind": "member",
-        "format": FORMAT,
         "classes": list(dataset.classes),
         "image_px": dataset.competition.image_px,
         "data_fingerprint": dataset.fingerprint,
@@ -163,7 +162,8 @@ def _check_member(folder: Path, dataset: Dataset) -> str:
     try:
         with h5py.File(folder / "member.h5") as file:
             attrs = _attrs(file)
-    except (OSError, ValueError) as error:
+            used = {step["op"] for step in json.loads(file["program"][()])["ops"]}
+    except (OSError, KeyError, ValueError) as error:
         raise EnsembleError(
             f"{_short(folder)}/member.h5: missing or damaged ({error}). "
             "Delete the folder and train it again."
@@ -174,6 +174,13 @@ def _check_member(folder: Path, dataset: Dataset) -> str:
                 f"{_short(folder)}/member.h5: {key}: expected {value}, got {attrs.get(key)}. "
                 "Delete the folder and train it again."
             )
+    lacking = used - {*OPS, "batch_norm"}  # batch norms are folded away before anything runs
+    if attrs.get("format") not in range(1, FORMAT + 1) or lacking:
+        raise EnsembleError(
+            f"{_short(folder)}/member.h5: expected format {FORMAT} or older, of the operations in "
+            f"submission/model.py, got one of format {attrs.get('format')} with "
+            f"{', '.join(sorted(lacking)) or 'these'}. Delete the folder and train it again."
+        )
     if "member_fingerprint" not in attrs:
         raise EnsembleError(
             f"{_short(folder)}/member.h5: no fingerprint. Delete the folder and train it again."

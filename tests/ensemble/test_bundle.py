@@ -39,7 +39,7 @@ def test_contents(root, members):
     assert made.weights == root.path / "submission" / "weights.h5"
     with h5py.File(made.weights) as file:
         assert file.attrs["kind"] == "bundle"
-        assert file.attrs["format"] == 1
+        assert file.attrs["format"] == 2
         assert json.loads(file.attrs["classes"]) == ["round", "lobed", "flat"]
         assert json.loads(file.attrs["views"]) == ["identity", "flip"]
         assert file.attrs["image_px"] == 16

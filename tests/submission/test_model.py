@@ -192,12 +192,12 @@ def test_refuses_what_is_not_a_bundle(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"weights.h5: damaged or truncated \(.*members"):
         Model(tmp_path)
     write_constant(path, {"one": (1.0, [0.5, 0.5])}, ["identity"])
-    with pytest.raises(ValueError, match="expected a member of format 1 or older, got bundle"):
+    with pytest.raises(ValueError, match="expected a member of format 2 or older, got bundle"):
         read_member(path)
     with h5py.File(path, "a") as file:
         file.attrs["format"] = runtime.FORMAT + 1
     with pytest.raises(
-        ValueError, match="expected a bundle of format 1 or older, got bundle of format 2"
+        ValueError, match="expected a bundle of format 2 or older, got bundle of format 3"
     ):
         Model(tmp_path)
 
