@@ -38,6 +38,7 @@ def zoo() -> keras.Model:
     b = layers.Resizing(*a.shape[1:3], interpolation="nearest")(b)
     x = layers.Concatenate()([a, layers.Multiply()([a, layers.Activation("sigmoid")(b)])])
     x = layers.Conv2D(12, 3, groups=12, use_bias=False)(x)
+    x = layers.Rescaling(0.5, 0.1)(x)  # one number for all channels, folded like the norm
     x = layers.BatchNormalization(scale=False)(x)
     x = layers.AveragePooling2D(3)(x)
     x = layers.Reshape((-1, 1, 4))(x)
