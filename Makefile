@@ -84,15 +84,15 @@ check: $(READY) ## Lint, format, types, and who imports whom
 	$(PY) -m mypy
 	$(PY) -m pytest tests/test_imports.py
 
-bench: $(READY) ## Measure the ConvNeXts beside Keras's own on this machine
+bench: $(READY) .venv-torch/.ready $(RUNTIMES:%=.venv-%/.ready) ## Measure the uploaded model here, beside Keras and PyTorch
 	$(PY) -m trainers.bench $(ARGS)
 
 clean: ## Remove caches, build products and demo/; keeps work/ runs/ dist/ submission/ and .venv
 	rm -rf build *.egg-info .pytest_cache .mypy_cache .ruff_cache demo
 	find bcsub cells emulator ensemble submission tests trainers -name __pycache__ -prune -exec rm -rf {} +
 
-clean-env: ## Remove .venv, and the environments of test-matrix and lock
-	rm -rf .venv .venv-lock .venv-jax $(addprefix .venv-,$(RUNTIMES))
+clean-env: ## Remove .venv, and the environments of test-matrix, bench and lock
+	rm -rf .venv .venv-lock .venv-jax .venv-torch $(addprefix .venv-,$(RUNTIMES))
 
 lock: ## Make requirements/*.lock anew; ARGS=--upgrade takes newer versions
 	$(require-python)
@@ -118,6 +118,13 @@ $(READY): requirements/build.lock requirements/$(KIND).lock pyproject.toml
 	$(PY) $(INSTALL) --require-hashes -r requirements/build.lock
 	$(PY) $(INSTALL) --require-hashes --no-compile -r requirements/$(KIND).lock
 	$(PY) $(INSTALL) --no-deps --editable .
+	touch $@
+
+# Pinned, not locked: its wheel differs by index, with CUDA or without; nothing that ships has it.
+.venv-torch/.ready: requirements/torch.txt
+	$(require-python)
+	$(PYTHON) -m venv --clear .venv-torch
+	.venv-torch/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
 .venv-jax/.ready: pyproject.toml

@@ -15,7 +15,7 @@ import numpy as np
 from cells.dataset import Dataset
 from cells.errors import EnsembleError
 from ensemble.members import VIEW_NAMES, FoldModel, Member
-from submission.model import FORMAT, RUNTIME_VERSION
+from submission.model import FORMAT, OPS, RUNTIME_VERSION
 
 Remake = Callable[[Path, Dataset], None]
 Report = Callable[[str], None]
@@ -162,7 +162,8 @@ def _check_member(folder: Path, dataset: Dataset) -> str:
     try:
         with h5py.File(folder / "member.h5") as file:
             attrs = _attrs(file)
-    except (OSError, ValueError) as error:
+            used = {step["op"] for step in json.loads(file["program"][()])["ops"]}
+    except (OSError, KeyError, ValueError) as error:
         raise EnsembleError(
             f"{_short(folder)}/member.h5: missing or damaged ({error}). "
             "Delete the folder and train it again."
@@ -173,10 +174,12 @@ def _check_member(folder: Path, dataset: Dataset) -> str:
                 f"{_short(folder)}/member.h5: {key}: expected {value}, got {attrs.get(key)}. "
                 "Delete the folder and train it again."
             )
-    if not 1 <= attrs.get("format", 0) <= FORMAT:
+    lacking = used - {*OPS, "batch_norm"}  # batch norms are folded away before anything runs
+    if attrs.get("format") not in range(1, FORMAT + 1) or lacking:
         raise EnsembleError(
-            f"{_short(folder)}/member.h5: format: expected 1 to {FORMAT}, "
-            f"got {attrs.get('format')}. Delete the folder and train it again."
+            f"{_short(folder)}/member.h5: expected format {FORMAT} or older, of the operations in "
+            f"submission/model.py, got one of format {attrs.get('format')} with "
+            f"{', '.join(sorted(lacking)) or 'these'}. Delete the folder and train it again."
         )
     if "member_fingerprint" not in attrs:
         raise EnsembleError(

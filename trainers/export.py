@@ -36,7 +36,7 @@ def to_program(network: keras.Model) -> tuple[dict[str, Any], dict[str, np.ndarr
             f"{network.name}: expected images of one size as the only input, got "
             f"{', '.join(str(each.shape) for each in network.inputs)}."
         )
-    program = Program()
+    program = Program(network.name)
     outputs = walk(network, [0], program, network.name)
     logits, output = last_softmax(network, program, outputs)
     operations = count_operations(program.ops, program.arrays, shape)

@@ -50,10 +50,11 @@ def _call(node: Any, values: dict[int, int], program: Program, path: str) -> lis
     given = [values[id(tensor)] for tensor in tensors]
     if hasattr(operation, "_nodes_by_depth") or isinstance(operation, keras.Sequential):
         return walk(operation, given, program, path)
-    name, program.name = program.name, operation.name
+    name = program.name
     try:
         if not isinstance(operation, keras.layers.Layer):
             return _symbolic(node, values, program)
+        program.name = operation.name
         if type(operation) not in LAYERS:
             return _apart(node, given, program, path)
         if getattr(operation, "data_format", None) == "channels_first":

@@ -30,13 +30,14 @@ def _content(array: np.ndarray) -> tuple[Any, ...]:
 class Program:
     """The list that grows while the graph is walked.
 
-    name: of the layer that is being expressed; steps carry it, for people who read the program.
+    name: of the layer that is being expressed, at first of the network; steps carry it, for people
+    who read the program.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
         self.ops: list[dict[str, Any]] = []
         self.arrays: dict[str, np.ndarray] = {}
-        self.name = ""
+        self.name = name
         self._stored: dict[tuple[Any, ...], str] = {}  # an array that occurs twice is stored once
         self._constants: dict[Any, int] = {}
 

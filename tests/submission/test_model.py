@@ -55,6 +55,13 @@ def test_blends_by_weight(tmp_path: Path) -> None:
     assert loaded.classes == ("a", "b")
 
 
+def test_a_shape_of_format_1_may_leave_a_size_to_be_found() -> None:
+    x = tf.zeros((5, 4, 6))
+    for shape in ([-1, 3], [8, 3], [2, -1, 3]):
+        found = runtime.OPS["reshape"](x, shape).shape
+        assert tuple(found) == (5, *np.zeros(24).reshape(shape).shape)
+
+
 def test_averages_the_views(tmp_path: Path) -> None:
     """A member that looks at the top left pixel alone sees another corner in each view."""
     write_constant(tmp_path / "weights.h5", {"one": (1.0, [0.5, 0.5])}, ["identity", "flip"])

@@ -120,7 +120,8 @@ class TwoClasses:
 
 def test_storage_is_compared_with_what_the_file_itself_says(tmp_path: Path):
     images = keras.Input((8, 8, 3))
-    network = keras.Model(images, keras.layers.Dense(2)(keras.layers.Flatten()(images)))
+    hidden = keras.layers.Dense(256)(keras.layers.Flatten()(images))
+    network = keras.Model(images, keras.layers.Dense(2)(hidden))
     about = {"name": "net", "classes": ["x", "y"], "image_px": 8, "fold": 0}
     path = tmp_path / "net-full" / "fold-0" / "member.h5"
     write_member(path, network, about, "float32")

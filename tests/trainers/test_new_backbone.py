@@ -20,7 +20,7 @@ from cells.errors import RecipeError, WeightsError
 from cells.policy import Policy
 from submission import model as runtime
 from submission.model import Network, read_member
-from tests.submission.conftest import shake
+from tests.submission.conftest import settle
 from trainers import catalog
 from trainers.objective import set_trainable
 from trainers.pretrained import load_pretrained, published
@@ -65,28 +65,11 @@ def pictures(rng: np.random.Generator) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def network(module: ModuleType) -> keras.Model:
-    """At 64 px without ImageNet weights, every layer of weight: as `shake` leaves it, but its norm
-    statistics random about those of the pictures. So deep a network forgets the images else.
-    """
+    """At 64 px without ImageNet weights, every layer of weight."""
     made = module.build(overridden(module.RECIPE, SMALL), 64, 3)
     rng = np.random.default_rng(0)
     images = pictures(rng)
-    shake(made, images, rng)
-    norms = [each for each in made.layers if isinstance(each, keras.layers.BatchNormalization)]
-    for layer in made.layers:
-        if isinstance(layer, keras.layers.Dropout):
-            layer.rate = 0.0  # what is measured is what is there when nothing is dropped
-    for norm in norms:
-        norm.momentum = 0.0
-    made(images.astype(np.float32), training=True)
-    for norm in norms:
-        mean, variance = np.array(norm.moving_mean), np.array(norm.moving_variance)
-        norm.moving_mean.assign(mean + rng.normal(0, 0.1, mean.shape) * np.sqrt(variance))
-        norm.moving_variance.assign(variance * rng.uniform(1, 1.2, mean.shape))
-    logits = np.asarray(made(images.astype(np.float32), training=False))
-    head, sd = made.get_layer("head_logits"), logits.std(axis=0)
-    head.kernel.assign(head.kernel / sd)
-    head.bias.assign((head.bias - logits.mean(axis=0)) / sd)
+    settle(made, images, rng)
     return made
 
 
