@@ -56,7 +56,8 @@ def find_members(
             report(f"{line} Left out.")
             continue
         models = tuple(_fold_model(folder, dataset, remake, report) for folder in folders)
-        members.append(Member(run, str(recipes[0]["name"]), str(recipes[0]["preset"]), models))
+        name, preset_of = (str(recipes[0][key]) for key in ("name", "preset"))
+        members.append(Member(run, name, preset_of, models, _not_honest(recipes)))
     if not members:
         raise EnsembleError(
             f"{runs}: expected finished runs of dataset {dataset.fingerprint}, got none. "
@@ -149,6 +150,12 @@ def _fold_model(folder: Path, dataset: Dataset, remake: Remake, report: Report) 
                 "The training diverged: delete the run, or name the others."
             )
     return FoldModel(folder, fold, fingerprint, **arrays)
+
+
+def _not_honest(recipes: list[dict[str, Any]]) -> str:
+    """What an adopted run says of rows that it may have learnt from; "" when it saw none."""
+    doubts = [r for r in recipes if r.get("held_out", "unseen") != "unseen"]
+    return str(doubts[0].get("held_out_said", "held-out unknown")) if doubts else ""
 
 
 def _check_member(folder: Path, dataset: Dataset) -> str:
