@@ -55,7 +55,8 @@ def test_an_efficientnet_is_adopted_bundled_with_the_custom_cnn_and_emulated(
     X = dataset.shifted(dataset.test_rows())
     network = saved(tmp_path / "brought.keras", X)
 
-    said = run("adopt", str(tmp_path / "brought.keras"), "--name", "brought", *at)
+    exact = ("--storage", "float32")  # an untrained network is that sensitive to a rounded kernel
+    said = run("adopt", str(tmp_path / "brought.keras"), "--name", "brought", *exact, *at)
     assert "held-out unknown: nobody said which rows it learnt from" in said
     said = run("ensemble", "--weights", "uniform", "--views", "all", *at)
     assert "warning  brought-adopted-" in said
@@ -73,5 +74,5 @@ def test_an_efficientnet_is_adopted_bundled_with_the_custom_cnn_and_emulated(
         [network.predict(turn(X, view).astype(np.float32), verbose=0) for view in VIEWS], axis=0
     )
     probs = np.mean([ours.probs(X, view) for view in VIEWS], axis=0)
-    np.testing.assert_allclose(probs, expected, atol=5e-3)  # float16 kernels
+    np.testing.assert_allclose(probs, expected, atol=1e-4)
     assert expected.std(axis=0).max() > 0.05  # images do not all look alike to it

@@ -17,7 +17,7 @@ import bcsub.console
 from bcsub.ensemble import ensemble
 from cells.competition import Competition
 from cells.dataset import write_dataset
-from submission.model import VIEWS
+from submission.model import RUNTIME_VERSION, VIEWS
 
 ROWS = 40
 LABELS = np.arange(ROWS) // 2 % 2
@@ -61,11 +61,12 @@ def _write_run(root: Path, run: str, p: np.ndarray) -> None:
     shared = {"classes": '["a", "b"]', "member_fingerprint": run, "format": 1, **about}
     with h5py.File(folder / "member.h5", "w") as file:
         file.attrs.update(kind="member", image_px=16, **shared)
-        file["program"], file["arrays/kernel"] = "{}", np.zeros(3)
+        file["program"], file["arrays/kernel"] = '{"ops": []}', np.zeros(3)
     probs = np.where(LABELS[:, None] == np.arange(2), p[:, None], 1 - p[:, None])
     probs = np.repeat(probs[:, None], len(VIEWS), axis=1).astype(np.float32)
     with h5py.File(folder / "predictions.h5", "w") as file:
-        file.attrs.update(kind="predictions", runtime_version=1, views=json.dumps(list(VIEWS)))
+        file.attrs.update(kind="predictions", views=json.dumps(list(VIEWS)))
+        file.attrs.update(runtime_version=RUNTIME_VERSION)
         file.attrs.update(shared)
         for prefix, rows in (("", ~TEST), ("test_", TEST)):
             file[f"{prefix}rows"] = np.flatnonzero(rows)
