@@ -113,7 +113,8 @@ def _apart(node: Any, given: list[int], program: Program, path: str) -> list[int
             f"({type(error).__name__}: {' '.join(reason)})"
         ) from None
     try:
-        return walk(graph, [numbers[key] for key in inputs], program, path)
+        where = f"{path} ({type(layer).__name__})"
+        return walk(graph, [numbers[key] for key in inputs], program, where)
     finally:
         _forget(graph)
 

@@ -57,7 +57,7 @@ def steps(*middle: Any) -> list[dict[str, Any]]:
 
 def test_names_the_layer_that_it_cannot_express() -> None:
     inner = keras.Sequential([keras.Input((8, 8, 3)), Odd(name="strange")], name="inner")
-    text = r"net/inner/strange/\S+ \(Flip\): \S+\.Flip is not among the operations"
+    text = r"net/inner/strange \(Odd\)/\S+ \(Flip\): \S+\.Flip is not among the operations"
     with pytest.raises(ExportError, match=text):
         to_program(network(inner))
     inner = keras.Sequential([keras.Input((8, 8, 3)), Odder(name="strange")], name="inner")
