@@ -133,7 +133,13 @@ def test_logits_are_keras_own_and_every_operation_matters(
     network: keras.Model, images: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     member = as_member(tmp_path / "member.h5", network)
-    monkeypatch.setattr(member, "_run", member._forward)  # no graph: OPS is read at every call
+
+    # traced anew at every call, which reads OPS; without a graph a convolution of (n, channels)
+    # ends the process instead of raising
+    def run(x: tf.Tensor) -> Any:
+        return tf.function(member._forward, autograph=False)(x)
+
+    monkeypatch.setattr(member, "_run", run)
     expected = np.asarray(network(images.astype(np.float32), training=False))
 
     def far() -> float:
