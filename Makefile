@@ -24,7 +24,8 @@ TRAIN    = $(if $(FOLDS),--folds $(FOLDS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 # What `make test-matrix` runs, each in an environment of its own: .venv-jax, .venv-tf215, ...
 RUNTIMES := tf215 tf217
-BOTH     := -n 2 --dist loadfile   # tracing keeps one core busy; a file's fixtures are made once
+# Tracing keeps one core busy; a file's fixtures are made once; tests/conftest.py says which go first.
+BOTH     := -n 2 --dist loadfile --no-loadscope-reorder
 MATRIX   := $(foreach name,jax $(RUNTIMES),.venv-$(name)/.ready)
 JAX      := $(addprefix tests/,$(addsuffix .py,bcsub/test_doctor bcsub/test_train \
             $(addprefix trainers/test_,backend checkpoint convnext devices fit networks objective \

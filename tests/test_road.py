@@ -38,7 +38,7 @@ def settings(*fields: str) -> list[str]:
 
 
 # Few pictures in many small steps, so that members become sure of most images.
-SHORT = settings("whole.epochs=10", "batch=16", "ema_momentum=0.8")
+SHORT = settings("whole.epochs=6", "batch=16", "ema_momentum=0.8")
 
 
 def write_archive(path: Path) -> None:

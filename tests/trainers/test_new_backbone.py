@@ -3,7 +3,6 @@
 import importlib.util
 import re
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -148,14 +147,25 @@ def test_logits_are_keras_own_and_every_operation_matters(
     assert far() < 1e-4
     kinds = {step["op"] for step in member._steps}
     assert kinds >= {"conv", "depthwise", "scale", "activation", "multiply", "global_pool", "add"}
-    broken = [(runtime.OPS, kind, lambda *xs, **_: xs[0]) for kind in kinds - {"softmax"}]
-    broken += [(runtime.ACTIVATIONS, kind, lambda x: x) for kind in ("silu", "sigmoid")]
-    for table, kind, change in broken:
-        # a shape that no longer fits shows the absence just as well
-        misfit = suppress(ValueError, tf.errors.InvalidArgumentError)
-        with monkeypatch.context() as patch, misfit:
-            patch.setitem(table, kind, change)
+    broken = [(runtime.OPS, kind) for kind in kinds - {"softmax"}]
+    broken += [(runtime.ACTIVATIONS, kind) for kind in ("silu", "sigmoid")]
+    for table, kind in broken:
+        with monkeypatch.context() as patch:
+            patch.setitem(table, kind, without(table[kind]))
             assert not far() < 1e-2, kind  # or no number
+
+
+def without(operation: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
+    """What runs in its place: its input as it is, or zeros where it would change the shape.
+
+    A shape that no longer fits would not do: some processors' TensorFlow ends the process then.
+    """
+
+    def instead(*inputs: tf.Tensor, **settings: Any) -> tf.Tensor:
+        made = operation(*inputs, **settings)
+        return inputs[0] if made.shape == inputs[0].shape else tf.zeros_like(made)
+
+    return instead
 
 
 def test_pretrained_weights_come_from_a_file(
