@@ -412,9 +412,9 @@ def _fold(
 ) -> tuple[list[dict[str, Any]], dict[str, tf.Tensor]]:
     """Merge every per-channel scale and shift into the linear operation before it, in float32.
 
-    Returns the shorter program, and its arrays as tensors.
+    Returns the shorter program, and its arrays as tensors; `arrays` is empty then, one by one, so
+    that few of them are held twice.
     """
-    arrays = dict(arrays)
     steps: list[dict[str, Any]] = []
     maker: dict[int, dict[str, Any]] = {}
     uses = collections.Counter([logits_at, *(index for step in ops for index in step["in"])])
@@ -431,7 +431,9 @@ def _fold(
             steps.append(step)
         maker[step["out"]] = step
     used = {name for step in steps for name in step["arrays"].values()}
-    return steps, {name: tf.constant(arrays[name]) for name in used}
+    for name in arrays.keys() - used:
+        del arrays[name]
+    return steps, {name: tf.constant(arrays.pop(name)) for name in used}
 
 
 def _joined(steps: list[dict[str, Any]], logits_at: int) -> list[dict[str, Any]]:

@@ -24,7 +24,8 @@ REAL = ("custom-cnn", "convnext-small", "convnext-base", "convnext-large")
 SCRIPT = f"""
 import json, resource, sys, time
 import numpy as np
-open("weights.h5", "rb").read()
+with open("weights.h5", "rb") as file:
+    while file.read(1 << 24): pass
 sys.path.insert(0, "."); sys.argv = ["model.py"]
 import model
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
