@@ -24,7 +24,8 @@ TRAIN    = $(if $(FOLDS),--folds $(FOLDS)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 # What `make test-matrix` runs, each in an environment of its own: .venv-jax, .venv-tf215, ...
 RUNTIMES := tf215 tf217
-BOTH     := -n 2 --dist loadfile   # tracing keeps one core busy; a file's fixtures are made once
+# Tracing keeps one core busy; a file's fixtures are made once; tests/conftest.py says which go first.
+BOTH     := -n 2 --dist loadfile --no-loadscope-reorder
 MATRIX   := $(foreach name,jax $(RUNTIMES),.venv-$(name)/.ready)
 JAX      := $(addprefix tests/,$(addsuffix .py,bcsub/test_doctor bcsub/test_train \
             $(addprefix trainers/test_,backend checkpoint convnext devices fit networks objective \
@@ -84,15 +85,15 @@ check: $(READY) ## Lint, format, types, and who imports whom
 	$(PY) -m mypy
 	$(PY) -m pytest tests/test_imports.py
 
-bench: $(READY) ## Measure the ConvNeXts beside Keras's own on this machine
+bench: $(READY) .venv-torch/.ready $(RUNTIMES:%=.venv-%/.ready) ## Measure the uploaded model here, beside Keras and PyTorch
 	$(PY) -m trainers.bench $(ARGS)
 
 clean: ## Remove caches, build products and demo/; keeps work/ runs/ dist/ submission/ and .venv
 	rm -rf build *.egg-info .pytest_cache .mypy_cache .ruff_cache demo
 	find bcsub cells emulator ensemble submission tests trainers -name __pycache__ -prune -exec rm -rf {} +
 
-clean-env: ## Remove .venv, and the environments of test-matrix and lock
-	rm -rf .venv .venv-lock .venv-jax $(addprefix .venv-,$(RUNTIMES))
+clean-env: ## Remove .venv, and the environments of test-matrix, bench and lock
+	rm -rf .venv .venv-lock .venv-jax .venv-torch $(addprefix .venv-,$(RUNTIMES))
 
 lock: ## Make requirements/*.lock anew; ARGS=--upgrade takes newer versions
 	$(require-python)
@@ -118,6 +119,13 @@ $(READY): requirements/build.lock requirements/$(KIND).lock pyproject.toml
 	$(PY) $(INSTALL) --require-hashes -r requirements/build.lock
 	$(PY) $(INSTALL) --require-hashes --no-compile -r requirements/$(KIND).lock
 	$(PY) $(INSTALL) --no-deps --editable .
+	touch $@
+
+# Pinned, not locked: its wheel differs by index, with CUDA or without; nothing that ships has it.
+.venv-torch/.ready: requirements/torch.txt
+	$(require-python)
+	$(PYTHON) -m venv --clear .venv-torch
+	.venv-torch/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	touch $@
 
 .venv-jax/.ready: pyproject.toml

@@ -4,7 +4,7 @@ from typing import Any
 
 import typer
 
-from bcsub import doctor, emulate, ensemble, fetch, members, prepare, review, train
+from bcsub import adopt, doctor, emulate, ensemble, fetch, members, prepare, review, train
 from bcsub.console import fail
 
 INTERRUPTED = 130  # what a shell expects after Ctrl-C
@@ -22,6 +22,7 @@ app.command("fetch")(fetch.fetch)
 app.command("prepare")(prepare.prepare)
 app.command("train")(train.train)
 app.command("predict")(train.predict)
+app.command("adopt")(adopt.adopt)
 app.command("review")(review.review)
 app.command("members")(members.members)
 app.command("ensemble")(ensemble.ensemble)

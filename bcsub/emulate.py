@@ -74,7 +74,10 @@ def pack(
     def show(console: Console, result: dict[str, Any]) -> None:
         there = "" if root == Path(".") else f" --root {root}"
         path, size_mb = result["zip"], result["bytes"] / 1e6
-        line = f"{path}  {size_mb:.1f} MB\nnext: bcsub emulate {path}{there}"
+        deadline_s = result["deadline_s"]
+        line = f"{path}  {size_mb:.1f} MB"
+        line += f"\ndeadline {deadline_s:g} s, from the import of model.py" if deadline_s else ""
+        line += f"\nnext: bcsub emulate {path}{there}"
         console.print(escape(line), highlight=False, soft_wrap=True)
 
     answer(json, work, show)

@@ -67,8 +67,12 @@ def _show(console: Console, result: dict[str, Any]) -> None:
         f"score    {result['shifted_accuracy']:.4f} shifted, {result['clean_accuracy']:.4f} clean: "
         "held-out images that neither weights nor choice saw"
     ]
+    lines += [f"warning  {line}" for line in result["not_honest"]]
     lines += [f"weight   {weight:.4f}  {run}" for run, weight in result["weights"].items()]
     lines += [f"bundle   {result['bundle']}  {result['bundle_mb']:.1f} MB  {result['fingerprint']}"]
+    if result["deadline_s"]:
+        first = ", ".join(result["order"][:3])
+        lines += [f"deadline {result['deadline_s']:g} s; first of the passes: {first}"]
     lines += [f"kept     {path}" for path in result["kept"]]
     lines += [f"report   {result['report']}", f"next: {result['next'][0]}"]
     lines += ["`bcsub review` lists the labels that these members doubt"]

@@ -64,9 +64,15 @@ def _run(name: str, folders: list[Path], dataset: Dataset | None) -> dict[str, A
         "differences_text": str(different),
         "gone_fields": list(different.gone),
         "new_fields": list(different.new),
+        "not_honest": about.get("held_out_said") if _not_honest(about) else None,
         "folds": folds,
         "command": command,
     }
+
+
+def _not_honest(about: Mapping[str, Any]) -> bool:
+    """Whether an adopted model may have learnt from the rows that it is scored on."""
+    return about.get("held_out", "unseen") != "unseen"
 
 
 def _fold(folder: Path, dataset: Dataset | None) -> dict[str, Any]:

@@ -99,6 +99,8 @@ def _lines(row: dict[str, Any]) -> list[str]:
             lines.append(f"fold {fold['fold']}: {fold['detail']}: {goes_on}")
         elif fold["detail"]:
             lines.append(f"fold {fold['fold']}: {fold['detail']}")
+    if row["not_honest"]:
+        lines.append(f"not honest: {row['not_honest']}")
     if row["command"]:
         lines.append(row["command"])
     return [f"{row['run']}: {line}" for line in lines]

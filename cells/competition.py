@@ -70,6 +70,16 @@ class Platform(_Strict):
     keras: str | None = None
     size_limit_mb: float | None = Field(None, gt=0)
     time_limit_s: float | None = Field(None, gt=0)
+    deadline_s: float | None = Field(None, gt=0)
+    answer: Literal["labels", "tensor", "one-hot"] = "labels"
+    bfloat16: bool = False
+
+    @model_validator(mode="after")
+    def _deadline_before_the_limit(self) -> Self:
+        deadline_s, limit_s = self.deadline_s, self.time_limit_s
+        if deadline_s is not None and limit_s is not None and deadline_s >= limit_s:
+            raise ValueError(f"deadline_s is not below time_limit_s, {limit_s:g}")
+        return self
 
 
 class Competition(_Strict):

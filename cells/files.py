@@ -40,20 +40,28 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def new_h5(path: Path) -> Iterator[h5py.File]:
+def new_h5(path: Path, seal: bytes = b"") -> Iterator[h5py.File]:
     """Yield a new HDF5 file to fill.
 
+    seal: where given, the file begins with it and the SHA-256 of all after its first 512 bytes,
+    which HDF5 skips; `model.py` wants its own SEAL there.
     Bytes go through a Python file: where HDF5 writes them itself, a full disk ends the process
     with a segmentation fault instead of an OSError.
     """
-    with path.open("w+b") as raw, h5py.File(raw, "w") as file:
-        yield file
+    with path.open("w+b") as raw:
+        with h5py.File(raw, "w", userblock_size=512 if seal else 0) as file:
+            yield file
+        if seal:
+            raw.seek(512)
+            digest = hashlib.file_digest(raw, "sha256").hexdigest()
+            raw.seek(0)
+            raw.write(seal + digest.encode())  # the rest of these 512 bytes stays zeros
 
 
 @contextmanager
-def replacing_h5(path: Path) -> Iterator[h5py.File]:
-    """Yield an HDF5 file to fill, which replaces `path` in one step."""
-    with replacing(path) as temporary, new_h5(temporary) as file:
+def replacing_h5(path: Path, seal: bytes = b"") -> Iterator[h5py.File]:
+    """Yield an HDF5 file to fill, which replaces `path` in one step. seal: see `new_h5`."""
+    with replacing(path) as temporary, new_h5(temporary, seal) as file:
         yield file
 
 

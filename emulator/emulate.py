@@ -181,7 +181,10 @@ def _run(
         return run
     try:
         predicted = read_labels(
-            stage.output / "predictions.npy", len(labelled.images), len(competition.classes)
+            stage.output / "predictions.npy",
+            len(labelled.images),
+            len(competition.classes),
+            one_hot=competition.platform.answer == "one-hot",
         )
     except ValueError as error:
         return replace(run, verdict="bad_output", message=str(error))

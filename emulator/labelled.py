@@ -1,6 +1,5 @@
 """What a submission is scored on: a part of the dataset, or any labelled input."""
 
-import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from cells.asked import asked_before
 from cells.competition import DEFAULT, Competition, load_competition
 from cells.dataset import TRAIN_PART, Dataset, open_dataset
 from cells.errors import DatasetError
+from cells.learnt import digest
 from cells.splits import TRAIN_ONLY
 
 
@@ -122,11 +122,5 @@ def training_copies(images: np.ndarray, dataset: Dataset) -> int:
     """How many of `images` (n, px, px, 3) uint8 are, pixel for pixel, in the train part."""
     if images.shape[1] != dataset.competition.image_px:
         return 0
-    learnt = {
-        _digest(image) for image in dataset.images(np.flatnonzero(dataset.part == TRAIN_PART))
-    }
-    return sum(_digest(image) in learnt for image in images)
-
-
-def _digest(image: np.ndarray) -> bytes:
-    return hashlib.blake2b(image.tobytes(), digest_size=16).digest()
+    learnt = {digest(image) for image in dataset.images(np.flatnonzero(dataset.part == TRAIN_PART))}
+    return sum(digest(image) in learnt for image in images)

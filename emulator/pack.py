@@ -21,6 +21,7 @@ class Packed(TypedDict):
 
     zip: str
     bytes: int
+    deadline_s: float | None
 
 
 def pack_submission(
@@ -36,11 +37,11 @@ def pack_submission(
     7 % only, at 30 MB/s, and deflated bytes differ from one zlib to the next.
     name: the zip's name in `out`; by default submission-<content>.zip. Packing the same content
     again gives the same zip, and makes it the newest one, which `bcsub emulate` takes.
-    Raises SubmissionError when a file is missing or unreadable, the bundle is for other classes or
-    another image size, the zip is over the platform's limit, or another zip has the name and
-    `force` is not set.
+    Raises SubmissionError when a file is missing or unreadable, the bundle is for other classes,
+    another image size, answer or deadline, the zip is over the platform's limit, or another zip has
+    the name and `force` is not set.
     """
-    _check_folder(folder, competition)
+    deadline_s = _check_folder(folder, competition)
     contents = {file: folder / file for file in ("model.py", "weights.h5")}
     digests = {file: sha256(path) for file, path in contents.items()}
     empty = ["metadata"] if competition.platform.metadata else []
@@ -53,7 +54,7 @@ def pack_submission(
                 f"{target}: another zip already has this name. Pass --force to replace it, "
                 "or another --name."
             )
-    return {"zip": str(target), "bytes": target.stat().st_size}
+    return {"zip": str(target), "bytes": target.stat().st_size, "deadline_s": deadline_s}
 
 
 def newest_zip(out: Path) -> Path:
@@ -82,7 +83,8 @@ def _zip_name(name: str) -> str:
     return name if name.endswith(".zip") else f"{name}.zip"
 
 
-def _check_folder(folder: Path, competition: Competition) -> None:
+def _check_folder(folder: Path, competition: Competition) -> float | None:
+    """The bundle's deadline in seconds, if it has one."""
     model, weights = folder / "model.py", folder / "weights.h5"
     if not model.is_file():
         raise SubmissionError(
@@ -100,6 +102,8 @@ def _check_folder(folder: Path, competition: Competition) -> None:
     # Only a bundle of ours says for which classes it is; other people's weights pass unasked.
     if attributes.get("kind") == "bundle":
         _check_bundle(weights, attributes, competition)
+        return competition.platform.deadline_s
+    return None
 
 
 def _check_bundle(weights: Path, attributes: dict, competition: Competition) -> None:
@@ -115,6 +119,18 @@ def _check_bundle(weights: Path, attributes: dict, competition: Competition) -> 
             f"{weights}: expected images of {competition.image_px} px ({competition.name}), "
             f"got {image_px} px. Pass the --competition it was made for."
         )
+    platform = competition.platform
+    for key, asked, absent in (
+        ("answer", platform.answer, "labels"),
+        ("deadline_s", platform.deadline_s, None),
+        ("bfloat16", platform.bfloat16, False),
+    ):
+        if attributes.get(key, absent) != asked:
+            raise SubmissionError(
+                f"{weights}: expected {key} {asked} ({competition.name}), "
+                f"got {attributes.get(key, absent)}. Run `bcsub prepare` and `bcsub ensemble` with "
+                "that competition, or pass the --competition it was made for."
+            )
 
 
 def _check_limit(target: Path, written: Path, limit_mb: float | None) -> None:

@@ -111,9 +111,10 @@ def _exit(code: int) -> str:
         return f"exit code {code}"
 
 
-def read_labels(path: Path, images: int, classes: int) -> np.ndarray:
+def read_labels(path: Path, images: int, classes: int, one_hot: bool = False) -> np.ndarray:
     """Read predictions.npy as class indices, (images,) int64.
 
+    one_hot: the platform wants rows (images, classes) with a 1 at the class and 0 elsewhere.
     Raises ValueError, one line, when it holds anything else: another shape, strings, NaN, numbers
     that are not whole, or indices outside 0..classes-1.
     """
@@ -123,16 +124,25 @@ def read_labels(path: Path, images: int, classes: int) -> np.ndarray:
         shape, dtype = mapped.shape, mapped.dtype
     except (OSError, EOFError, ValueError) as error:
         raise ValueError(f"the labels cannot be read ({error})") from None
-    expected = f"predict: expected ({images},) class indices"
-    if shape != (images,):
-        raise ValueError(f"{expected}, got shape {shape}{_advice(shape, images, classes)}")
-    if dtype.kind not in "iuf":
+    wanted = (images, classes) if one_hot else (images,)
+    expected = f"predict: expected {wanted} {'one-hot rows' if one_hot else 'class indices'}"
+    if shape != wanted:
+        advice = ". Return one row an image." if one_hot else _advice(shape, images, classes)
+        raise ValueError(f"{expected}, got shape {shape}{advice}")
+    if dtype.kind not in ("iufb" if one_hot else "iuf"):
         raise ValueError(f"{expected}, got dtype {dtype}. Return integers.")
     values = np.array(mapped)
     if not np.isfinite(values).all():
         raise ValueError(
             f"{expected}, got NaN or infinity at index {_first(~np.isfinite(values))}."
         )
+    if one_hot:
+        faulty = ((values != 0) & (values != 1)).any(axis=1) | (values.sum(axis=1) != 1)
+        if faulty.any():
+            raise ValueError(
+                f"{expected}, got another row at index {_first(faulty)}. Return one 1, else zeros."
+            )
+        return values.argmax(axis=1).astype(np.int64)
     if (values != np.floor(values)).any():
         where = _first(values != np.floor(values))
         raise ValueError(f"{expected}, got {values[where]:g} at index {where}. Return integers.")
@@ -145,7 +155,8 @@ def read_labels(path: Path, images: int, classes: int) -> np.ndarray:
 
 
 def _first(wrong: np.ndarray) -> int:
-    return int(np.flatnonzero(wrong)[0])
+    """The first row of `wrong` (rows,) or (rows, columns) bool that has one."""
+    return int(np.argwhere(wrong)[0, 0])
 
 
 def _advice(shape: tuple[int, ...], images: int, classes: int) -> str:

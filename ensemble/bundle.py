@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 
 import h5py
@@ -18,15 +19,21 @@ from cells.dataset import Dataset
 from cells.errors import EnsembleError
 from cells.files import fingerprint, new_h5, replacing, sha256
 from ensemble.members import FoldModel, Member
+from ensemble.order import order_passes
+from submission.model import check_seal
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """Where the bundle lies and what was kept: `kept` are files that lay there before."""
+    """Where the bundle lies, the order of its passes, and what was kept.
+
+    order: run, fold and view of every pass. kept: files that lay there before.
+    """
 
     weights: Path
     fingerprint: str
     size_mb: float
+    order: tuple[str, ...]
     kept: tuple[Path, ...]
 
 
@@ -55,20 +62,33 @@ def write_bundle(
     """Write weights.h5 and model.py into the folder `out`.
 
     weights: (members,), >= 0, sum 1, as `ensemble.choose` gives them. views: names of VIEWS.
-    Raises EnsembleError when a member.h5 changed since its predictions were read.
+    The passes' order is measured on the rows that all members held out; what the competition asks
+    of the uploaded model, its answer and its deadline, goes in too.
+    Raises EnsembleError when a member.h5 changed since it was written or its predictions were read.
     """
     parts = shares(members, weights)
+    networks, part_weights = [model for model, _ in parts], np.array([w for _, w in parts])
+    rows = reduce(np.intersect1d, [member.rows for member in members])
+    passes = order_passes(networks, part_weights, views, rows, dataset)
+    platform = dataset.competition.platform
     identity = fingerprint(
-        [[model.fingerprint, round(weight, 9)] for model, weight in parts], list(views)
+        [[model.fingerprint, round(weight, 9)] for model, weight in parts],
+        list(views),
+        [passes, platform.answer, platform.deadline_s, platform.bfloat16],
     )
     target = out / "weights.h5"
     with replacing(target) as temporary:
-        with new_h5(temporary) as file:
+        with new_h5(temporary, seal=submission.model.SEAL) as file:
             file.attrs["kind"] = "bundle"
             file.attrs["format"] = submission.model.FORMAT
             file.attrs["classes"] = json.dumps(dataset.classes)
             file.attrs["image_px"] = dataset.competition.image_px
             file.attrs["views"] = json.dumps(views)
+            file.attrs["passes"] = json.dumps(passes)
+            file.attrs["answer"] = platform.answer
+            file.attrs["bfloat16"] = platform.bfloat16
+            if platform.deadline_s is not None:
+                file.attrs["deadline_s"] = platform.deadline_s
             file.attrs["fingerprint"] = identity
             file.attrs["data_fingerprint"] = dataset.fingerprint
             digits = max(2, len(str(len(parts) - 1)))
@@ -80,13 +100,24 @@ def write_bundle(
     if not (script.exists() and script.samefile(source)):
         kept.append(_write_script(script, source.read_bytes()))
     size_mb = target.stat().st_size / 1e6
-    return Bundle(target, identity, size_mb, tuple(path for path in kept if path))
+    order = tuple(
+        f"{networks[index].folder.parent.name}/{networks[index].folder.name} {view}"
+        for index, view in passes
+    )
+    return Bundle(target, identity, size_mb, order, tuple(path for path in kept if path))
 
 
 def _copy_member(model: FoldModel, bundle: h5py.File, name: str, weight: float) -> None:
-    with h5py.File(model.folder / "member.h5") as source:
+    path = model.folder / "member.h5"
+    try:
+        check_seal(str(path))
+    except ValueError:
+        raise EnsembleError(
+            f"{path}: changed since it was written. Delete the folder and train it again."
+        ) from None
+    with h5py.File(path) as source:
         if source.attrs["member_fingerprint"] != model.fingerprint:
-            raise EnsembleError(f"{model.folder}/member.h5: changed meanwhile. Run it again.")
+            raise EnsembleError(f"{path}: changed meanwhile. Run it again.")
         group = bundle.create_group(name)
         for key, value in source.attrs.items():
             group.attrs[key] = value

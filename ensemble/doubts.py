@@ -14,6 +14,7 @@ import numpy as np
 
 from cells.dataset import KEPT, open_dataset
 from cells.entries import LabelDoubts, LabelInDoubt
+from cells.errors import EnsembleError
 from cells.review import open_review, write_review
 from ensemble.members import Member
 from ensemble.runs import Remake, Report, find_members
@@ -39,6 +40,7 @@ def review_labels(
     dataset = open_dataset(root / "work" / "dataset.h5")
     review = open_review(root / "work", dataset)
     members = find_members(root / "runs", dataset, wanted, preset, remake=remake, report=report)
+    members = _who_saw_none(members, report)
     rows, probs = held_out(members)
     accuracies = tuple(held_out_accuracy(member, dataset.labels) for member in members)
     kept = int((dataset.dropped == KEPT).sum())
@@ -76,6 +78,20 @@ def review_labels(
         "table": str(folder / "review.csv"),
         "command": review.command,
     }
+
+
+def _who_saw_none(members: list[Member], report: Report) -> list[Member]:
+    """Members without those that may have learnt from the rows they held out."""
+    for member in members:
+        if member.not_honest:
+            report(f"{member.run}: {member.not_honest}. Left out")
+    left = [member for member in members if not member.not_honest]
+    if not left:
+        raise EnsembleError(
+            "members: expected some that have not seen their held-out rows, got none. "
+            "Train one (`bcsub train NAME`), or adopt one with --trained-on."
+        )
+    return left
 
 
 def held_out(members: list[Member]) -> tuple[np.ndarray, np.ndarray]:

@@ -51,6 +51,9 @@ def make_ensemble(
     out = out or root / "submission"
     bundle = write_bundle(out, members, shipped.weights, names, dataset)
     result = _describe(dataset, members, data, tried, choice, bundle)
+    result["not_honest"] = not_honest(members)
+    for line in result["not_honest"]:
+        report(f"warning: {line}")
     result["considered"] = considered
     for kind, probs in zip(("shifted", "clean"), unseen, strict=True):
         result[f"{kind}_accuracy"] = accuracy(probs, data.labels)
@@ -60,6 +63,16 @@ def make_ensemble(
     write_json(root / "runs" / "ensemble" / "ensemble.json", result)
     write_report(Path(result["report"]), result, data, shipped, dataset)
     return result
+
+
+def not_honest(members: list[Member]) -> list[str]:
+    """A line for each member that may have learnt from the rows it is scored on."""
+    return [
+        f"{each.run}: {each.not_honest}. Every score with it is not honest: it may be too high, "
+        "and so may its weight"
+        for each in members
+        if each.not_honest
+    ]
 
 
 def _describe(
@@ -86,6 +99,8 @@ def _describe(
         "choice": row["what"],
         "reason": explain(choice, [r["what"] for r in table], [each.passes for each in tried]),
         "passes": shipped.passes,
+        "order": list(bundle.order),
+        "deadline_s": dataset.competition.platform.deadline_s,
         "rows": len(data.rows),
         "groups": len(np.unique(data.groups)),
         "test_rows": len(data.test_labels),
@@ -158,6 +173,7 @@ def _member(member: Member) -> dict[str, Any]:
         "run": member.run,
         "name": member.name,
         "preset": member.preset,
+        "not_honest": member.not_honest,
         "folds": [model.fold for model in member.models],
         "fingerprints": [model.fingerprint for model in member.models],
         "size_mb": sum(path.stat().st_size for path in files) / 1e6,

@@ -36,12 +36,17 @@ class FoldModel:
 
 @dataclass(frozen=True)
 class Member:
-    """One run: a recipe and the models of its finished folds, in the order of the folds."""
+    """One run: a recipe and the models of its finished folds, in the order of the folds.
+
+    not_honest: why scores on its rows cannot be trusted (an adopted model may have learnt from
+    them), else "".
+    """
 
     run: str
     name: str
     preset: str
     models: tuple[FoldModel, ...]
+    not_honest: str = ""
 
     @property
     def rows(self) -> np.ndarray:

@@ -15,7 +15,7 @@ import numpy as np
 from cells.dataset import Dataset
 from cells.errors import EnsembleError
 from ensemble.members import VIEW_NAMES, FoldModel, Member
-from submission.model import FORMAT, RUNTIME_VERSION
+from submission.model import FORMAT, OPS, RUNTIME_VERSION
 
 Remake = Callable[[Path, Dataset], None]
 Report = Callable[[str], None]
@@ -56,7 +56,8 @@ def find_members(
             report(f"{line} Left out.")
             continue
         models = tuple(_fold_model(folder, dataset, remake, report) for folder in folders)
-        members.append(Member(run, str(recipes[0]["name"]), str(recipes[0]["preset"]), models))
+        name, preset_of = (str(recipes[0][key]) for key in ("name", "preset"))
+        members.append(Member(run, name, preset_of, models, _not_honest(recipes)))
     if not members:
         raise EnsembleError(
             f"{runs}: expected finished runs of dataset {dataset.fingerprint}, got none. "
@@ -151,11 +152,16 @@ def _fold_model(folder: Path, dataset: Dataset, remake: Remake, report: Report) 
     return FoldModel(folder, fold, fingerprint, **arrays)
 
 
+def _not_honest(recipes: list[dict[str, Any]]) -> str:
+    """What an adopted run says of rows that it may have learnt from; "" when it saw none."""
+    doubts = [r for r in recipes if r.get("held_out", "unseen") != "unseen"]
+    return str(doubts[0].get("held_out_said", "held-out unknown")) if doubts else ""
+
+
 def _check_member(folder: Path, dataset: Dataset) -> str:
     """Fingerprint of member.h5. Raises EnsembleError when it does not fit the dataset."""
     expected = {
         "kind": "member",
-        "format": FORMAT,
         "classes": list(dataset.classes),
         "image_px": dataset.competition.image_px,
         "data_fingerprint": dataset.fingerprint,
@@ -163,7 +169,8 @@ def _check_member(folder: Path, dataset: Dataset) -> str:
     try:
         with h5py.File(folder / "member.h5") as file:
             attrs = _attrs(file)
-    except (OSError, ValueError) as error:
+            used = {step["op"] for step in json.loads(file["program"][()])["ops"]}
+    except (OSError, KeyError, ValueError) as error:
         raise EnsembleError(
             f"{_short(folder)}/member.h5: missing or damaged ({error}). "
             "Delete the folder and train it again."
@@ -174,6 +181,13 @@ def _check_member(folder: Path, dataset: Dataset) -> str:
                 f"{_short(folder)}/member.h5: {key}: expected {value}, got {attrs.get(key)}. "
                 "Delete the folder and train it again."
             )
+    lacking = used - {*OPS, "batch_norm"}  # batch norms are folded away before anything runs
+    if attrs.get("format") not in range(1, FORMAT + 1) or lacking:
+        raise EnsembleError(
+            f"{_short(folder)}/member.h5: expected format {FORMAT} or older, of the operations in "
+            f"submission/model.py, got one of format {attrs.get('format')} with "
+            f"{', '.join(sorted(lacking)) or 'these'}. Delete the folder and train it again."
+        )
     if "member_fingerprint" not in attrs:
         raise EnsembleError(
             f"{_short(folder)}/member.h5: no fingerprint. Delete the folder and train it again."

@@ -12,6 +12,18 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # small networks, and numbers compared to float32's end
 os.environ["MPLBACKEND"] = "agg"
 
+# Files that take half a minute and more. Where files are dealt out to several processes these go
+# first, so that none of them is left over when the other process has run out of work.
+LONG = (
+    *("test_road", "test_nothing_lost", "test_adopted", "test_families", "test_new_backbone"),
+    *("test_fit", "test_train", "test_cell_network", "test_convnext", "test_outliers"),
+    *("test_trial", "test_bench_trial", "test_parity", "test_deadline", "test_two_devices"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
+
 
 @pytest.fixture(autouse=True)
 def _seeds() -> None:

@@ -22,7 +22,9 @@ from cells.competition import load_competition
 from cells.dataset import open_dataset
 from cells.draw import draw_archive
 from cells.policy import Dose, Policy
-from submission.model import VIEWS, turn
+from submission.model import VIEWS, read_member, turn
+from trainers.export import write_member
+from trainers.storage import Storage
 
 REAL = Path(__file__).parents[2] / "shared" / "data" / "pbc96_train.h5"
 PER_CLASS = 60
@@ -36,7 +38,7 @@ def settings(*fields: str) -> list[str]:
 
 
 # Few pictures in many small steps, so that members become sure of most images.
-SHORT = settings("whole.epochs=10", "batch=16", "ema_momentum=0.8")
+SHORT = settings("whole.epochs=6", "batch=16", "ema_momentum=0.8")
 
 
 def write_archive(path: Path) -> None:
@@ -64,9 +66,9 @@ def road(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
     networks: dict[str, keras.Model] = {}
     write_member = trainers.train.write_member
 
-    def keeping(path: Path, network: keras.Model, attrs: dict) -> str:
+    def keeping(path: Path, network: keras.Model, attrs: dict, storage: Storage) -> str:
         networks[attrs["run"]] = network
-        return write_member(path, network, attrs)
+        return write_member(path, network, attrs, storage)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trainers.train, "write_member", keeping)
@@ -100,6 +102,28 @@ def test_the_zip_answers_as_the_keras_members_blended_by_hand(road: SimpleNamesp
     np.testing.assert_array_equal(model.predict(X)[sure], expected.argmax(axis=1)[sure])
     # Storage moves a number by 5e-4 of itself; an order of views or weights mixed up, by far more.
     assert np.abs(found - expected).mean() < 0.02 * np.abs(expected - expected.mean(axis=0)).mean()
+
+
+@pytest.mark.parametrize(("storage", "least"), [("float16", 0.999), ("int8", 0.99)])
+def test_small_storage_keeps_the_classes_of_trained_members(
+    road: SimpleNamespace, tmp_path: Path, storage: Storage, least: float
+) -> None:
+    """Of a thousand images, cells as they are and shifted ones."""
+    dataset = open_dataset(road.path / "work" / "dataset.h5")
+    held_out = dataset.held_out_rows(0)
+    plain = np.concatenate([dataset.images(dataset.train_rows(0)), dataset.images(held_out)])
+    shifted = [turn(dataset.shifted(held_out), view) for view in VIEWS]
+    X = np.concatenate([plain, turn(plain, "rot90"), *shifted])
+    assert len(X) > 1000
+    about = {"name": "a", "classes": dataset.classes, "image_px": 96}
+    assert len(road.networks) == 2
+    for network in road.networks.values():
+        found = []
+        for each in (storage, "float32"):
+            write_member(tmp_path / "member.h5", network, about, each)
+            found.append(read_member(tmp_path / "member.h5").probs(X).argmax(axis=1))
+        assert len(np.unique(found[1])) == len(dataset.classes)
+        assert (found[0] == found[1]).mean() >= least
 
 
 def test_the_zip_is_flat_and_runs_without_us(road: SimpleNamespace) -> None:

@@ -1,16 +1,15 @@
 """Speeds on this machine, side by side in one run: `make bench`, or `python -m trainers.bench`.
 
-Inference at 96 px: stock `keras.applications` against our Keras network and against the uploaded
-runtime, same weights. Training: stock against ours. The input pipeline against the network that it
-feeds. Training steps by what becomes of freed memory. The cell mask, and how well it fits. Each
-table in a process of its own; ratios are what counts: rates depend on the machine and on who shares
-it.
+The uploaded runtime against stock `keras.applications`, PyTorch and Keras's SavedModel, same
+weights, and what a large bundle takes to load; `storage` compares trained members, which must be
+named. Training: stock against ours. The input pipeline against the network that it feeds. Training
+steps by what becomes of freed memory. The cell mask, and how well it fits. Each table in a process
+of its own; ratios are what counts: rates depend on the machine and on who shares it.
 """
 
 import argparse
 import os
 import statistics
-import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
@@ -25,12 +24,15 @@ from rich.console import Console
 from rich.table import Table
 
 from cells.cell_kinds import KINDS
+from cells.dataset import open_dataset
 from cells.drawn_cells import draw_cells
-from submission.model import cell_mask, find_cell, read_member
-from trainers import devices
+from trainers.bench_beside import SHAPES, saved, torch
+from trainers.bench_load import loading
+from trainers.bench_runtime import STOCK, exported, inference, shares
 from trainers.bench_steps import alone, compiled, memory, pipeline
+from trainers.bench_storage import storage
 from trainers.catalog import member
-from trainers.export import write_member
+from trainers.cell_mask import find_cell
 from trainers.layers import CellMask
 from trainers.objective import compile_network
 from trainers.pretrained import stock_of
@@ -55,44 +57,6 @@ def bare(name: str) -> Recipe:
     return overridden(
         member(name).RECIPE, ["network_px=none", "drop_path=0", "dropout=0", "head_units="]
     )
-
-
-def inference(names: list[str], repeats: int) -> Table:
-    """Images a second of `predict` on one batch, same weights, one network after the other."""
-    table = Table(title=f"Inference, 96 px, batch {BATCH}: images/s")
-    for column in (
-        "network",
-        "stock Keras",
-        "our Keras",
-        "runtime",
-        "ours / stock",
-        "runtime / stock",
-    ):
-        table.add_column(column, justify="left" if column == "network" else "right")
-    images = np.random.default_rng(0).integers(0, 256, (BATCH, 96, 96, 3)).astype(np.uint8)
-    batches = tf.data.Dataset.from_tensors(images.astype(np.float32))
-    for name in names:
-        source = stock_of(name)
-        stock, network = source.network(), member(name).build(bare(name), 96, 8)
-        source.copy(stock, network)
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "member.h5"
-            attrs = {"name": name, "classes": [str(i) for i in range(8)], "image_px": 96}
-            write_member(path, network, attrs)
-            runtime = read_member(path)
-        rates = [
-            rate(partial(stock.predict, batches, verbose=0), BATCH, repeats),
-            rate(partial(network.predict, batches, verbose=0), BATCH, repeats),
-            rate(partial(runtime.probs, images), BATCH, repeats),
-        ]
-        table.add_row(
-            name,
-            *(f"{value:.1f}" for value in rates),
-            f"{rates[1] / rates[0]:.1f}x",
-            f"{rates[2] / rates[0]:.1f}x",
-        )
-        keras.backend.clear_session()
-    return table
 
 
 def training(names: list[str], repeats: int) -> Table:
@@ -126,14 +90,18 @@ def masking(repeats: int, calls: int = 20) -> Table:
     for column in ("where", "images/s", "images/s of CPU time"):
         table.add_column(column, justify="left" if column == "where" else "right")
     cells = draw_cells(np.arange(BATCH) % len(KINDS), 96, np.random.default_rng(0))
-    images = tf.constant(cells, tf.float32)
-    ways = {"runtime": cell_mask, "Keras layer": CellMask()}
+    network = keras.Sequential([keras.Input((96, 96, 3)), CellMask()])
+    network.add(keras.layers.GlobalAveragePooling2D())  # a member ends in one number a class
+    layer, images = tf.function(network, autograph=False), tf.constant(cells, tf.float32)
+    ways: dict[str, Callable[[], object]] = {
+        "runtime": partial(exported(network).probs, cells),
+        "Keras layer": lambda: layer(images).numpy(),
+    }
     for where, way in ways.items():
-        step = tf.function(way, autograph=False)
 
-        def work(step: Callable[[tf.Tensor], tf.Tensor] = step) -> None:
+        def work(way: Callable[[], object] = way) -> None:
             for _ in range(calls):
-                step(images).numpy()
+                way()
 
         found = rate(work, calls * BATCH, repeats)
         start = time.process_time()
@@ -160,12 +128,26 @@ def overlap(images_each: int) -> Table:
     return table
 
 
+def processor() -> str:
+    """What the CPU calls itself, and which of oneDNN's instructions it has."""
+    about = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    fields = [[part.strip() for part in line.split(":", 1)] for line in about.splitlines()]
+    lines = {name: value for name, *values in fields for value in values}
+    known = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")
+    has = [each for each in known if each in lines.get("flags", "").split()]
+    return f"{lines.get('model name', 'unknown CPU')} ({', '.join(has)})"
+
+
 def main() -> None:
     """Print the tables that are asked for; all of them by default."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    tables = ("inference", "training", "pipeline", "memory", "xla", "mask")
-    parser.add_argument("tables", nargs="*", help=f"of {', '.join(tables)}; default: all")
-    parser.add_argument("--members", nargs="+", default=["convnext-small", "convnext-base"])
+    every = ("inference", "where", "torch", "saved", "loading", "training")
+    tables = (*every, "pipeline", "memory", "xla", "mask", "storage")
+    parser.add_argument("tables", nargs="*", help=f"of {', '.join(tables)}")
+    parser.add_argument("--networks", nargs="+", default=[*STOCK, "custom-cnn"])
+    parser.add_argument("--members", nargs="+", default=["convnext-small"], help="for training")
+    parser.add_argument("--trained", nargs="+", type=Path, help="member.h5 files, for storage")
+    parser.add_argument("--dataset", type=Path, default=Path("work/dataset.h5"), help="theirs")
     parser.add_argument("--preset", default="cpu", help="for the pipeline's table")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--steps", type=int, default=20)
@@ -174,12 +156,28 @@ def main() -> None:
     if unknown:
         parser.error(f"no table {', '.join(sorted(unknown))}; there are {', '.join(tables)}")
     console = Console(width=110)
-    chosen = asked.tables or tables
-    console.print(f"float32 matrix products: {devices.matmul_gflops():.0f} GFLOP/s")
+    chosen = asked.tables or every
+    if "storage" in chosen and not asked.trained:
+        parser.error("storage: name trained members, --trained runs/RUN/fold-0/member.h5")
+    console.print(
+        f"{processor()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f} at the start"
+    )
+    convnexts = [name for name in asked.networks if name in SHAPES]
     if "inference" in chosen:
-        console.print(alone(False, inference, asked.members, asked.repeats))
+        console.print(inference(asked.networks, asked.repeats))
+    if "where" in chosen:
+        console.print(alone(False, shares, convnexts, False))
+        console.print(alone(False, shares, convnexts, True))
+    if "torch" in chosen:
+        console.print(alone(False, torch, convnexts, asked.repeats))
+    if "saved" in chosen:
+        console.print(alone(False, saved, "ConvNeXtTiny", asked.repeats))
+    if "loading" in chosen:
+        console.print(loading())
+    if "storage" in chosen:
+        console.print(alone(False, storage, asked.trained, open_dataset(asked.dataset)))
     if "training" in chosen:
-        console.print(alone(True, training, asked.members, asked.repeats))
+        console.print(alone(True, training, asked.members, 1))
     if "pipeline" in chosen:
         members = ["custom-cnn", "convnext-atto"]
         console.print(alone(True, pipeline, members, asked.preset, asked.steps))

@@ -160,10 +160,11 @@ def _more_parts(training: Training) -> int:
     together = len(devices.replicas())
     if together > 1:  # Keras gathers no gradients under tf.distribute
         smaller = max(1, training.batch // 2 // together) * together
+        with_less = f"batch={smaller}" if smaller < training.batch else "network_px=64"
         raise RunError(
             f"{training.path.parent}: out of memory with a batch of {training.batch} on {together} "
-            f"devices. Train {training.recipe.name} with a smaller one: --set "
-            f"batch={smaller}, or on one device: CUDA_VISIBLE_DEVICES=0."
+            f"devices. Train {training.recipe.name} with less: --set {with_less}, "
+            "or on one device: CUDA_VISIBLE_DEVICES=0."
         )
     for parts in range(training.state.parts + 1, training.batch // 2 + 1):
         if training.batch % parts == 0:

@@ -4,15 +4,15 @@ from typing import Any
 
 import keras
 
-from submission.model import cell_mask
+from trainers.cell_mask import cell_mask
 
 
 @keras.saving.register_keras_serializable(package="bcsub")
 class CellMask(keras.layers.Layer):
     """Isolate the cell in the middle; the rest takes the colour of the image's own ground.
 
-    The arithmetic is `submission.model.cell_mask`, run by whatever backend trains; in float32 also
-    under mixed precision, in which 0-255 has too few steps.
+    The arithmetic is `trainers/cell_mask.py`; in float32 also under mixed precision, in which 0-255
+    has too few steps.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -20,7 +20,7 @@ class CellMask(keras.layers.Layer):
 
     def call(self, inputs: keras.KerasTensor) -> keras.KerasTensor:
         """Images (n, px, px, 3), 0-255; the same shape and range."""
-        return cell_mask(inputs, keras.ops)
+        return cell_mask(inputs)
 
     def compute_output_shape(self, input_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
         """As the inputs."""

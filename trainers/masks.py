@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from cells.contact_sheet import contact_sheet
-from submission.model import cell_mask
+from trainers.cell_mask import cell_mask
 
 SHOWN = 3  # images of a class, clean and again shifted
 

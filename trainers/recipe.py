@@ -17,6 +17,7 @@ from pydantic import (
 from cells.errors import RecipeError
 from cells.policy import Dose, Policy
 from trainers.fields import value_at
+from trainers.storage import Storage
 
 SAID_ELSEWHERE = {  # what one may take for a field of a member, and how it is said
     "name": "its name. Another member is another command: bcsub train {value}",
@@ -132,6 +133,7 @@ class Recipe(BaseModel):
     offline_images: int | None = Field(None, ge=2)  # made once by the policy; None: online, anew
     inner_fraction: float = Field(0.1, gt=0, lt=0.5)  # of the training rows, watched while training
     inner_rand_augment: Dose = Dose()  # a third version of the inner rows, by RandAugment
+    storage: Storage = "float16"  # of the kernels in the file that ships, and is scored
 
     @field_validator(
         *(

@@ -86,7 +86,7 @@ def train_run(
         progress.say(f"{run.run} fold {run.fold}: finished before")
         (run.folder / "checkpoint.h5").unlink(missing_ok=True)
         if not _is_whole(run.folder / "report.json"):
-            _report(run, dataset, progress)
+            report_run(run.folder, dataset, progress.say)
         return finished
     run.folder.mkdir(parents=True, exist_ok=True)
     (run.folder / "DONE").unlink(missing_ok=True)
@@ -231,8 +231,9 @@ def _finish(
             "data_fingerprint": dataset.fingerprint,
             "recipe_fingerprint": run.recipe_fingerprint,
         },
+        run.recipe.storage,
     )
-    report = _report(run, dataset, progress)
+    report = report_run(run.folder, dataset, progress.say)
     trained = sum(row["seconds"] for row in history)
     shown = sum(row["seconds"] * row["images_per_s"] for row in history)
     summary = {
@@ -259,12 +260,12 @@ def _is_whole(path: Path) -> bool:
     return True
 
 
-def _report(run: Run, dataset: Dataset, progress: Progress) -> dict[str, Any]:
-    """Predictions of a trained member, and report.json: its scores by class."""
-    held_out = predict_run(run.folder, dataset, progress.say)
+def report_run(folder: Path, dataset: Dataset, say: Callable[[str], None]) -> dict[str, Any]:
+    """Predictions of a member in a run's folder, and report.json: its scores by class."""
+    held_out = predict_run(folder, dataset, say)
     report = {
         part: per_class(held_out["labels"], held_out[part], dataset.classes)
         for part in ("clean", "shifted")
     }
-    write_json(run.folder / "report.json", report)
+    write_json(folder / "report.json", report)
     return report

@@ -108,7 +108,7 @@ def test_pack_then_emulate_is_the_road(root):
     ran = bcsub("pack", "--root", root, "--json")
     assert ran.returncode == 0, ran.stderr
     result = json.loads(ran.stdout)
-    assert set(result) == {"zip", "bytes"}
+    assert set(result) == {"zip", "bytes", "deadline_s"}
     assert Path(result["zip"]).parent == root / "dist"
     assert Path(result["zip"]).stat().st_size == result["bytes"]
     # Without a zip's name the newest is taken.
@@ -163,6 +163,16 @@ def test_a_competition_file_stands_in_for_a_dataset(root):
     scored = json.loads(bcsub("emulate", "--images", root / "set.npz", *asked).stdout)
     assert (scored["verdict"], scored["accuracy"]) == ("ok", 1.0)
     assert "warning" not in scored
+
+
+def test_pack_shows_the_bundles_deadline(root):
+    assert "deadline" not in packed(root)
+    with h5py.File(root / "submission" / "weights.h5", "a") as file:
+        classes = json.dumps(["red", "green", "blue"])
+        file.attrs.update(kind="bundle", classes=classes, image_px=16, deadline_s=90.0)
+    (root / "c.toml").write_text(TOML + "[platform]\ndeadline_s = 90\n")
+    lines = packed(root, "--competition", root / "c.toml").splitlines()
+    assert "deadline 90 s, from the import of model.py" in lines
 
 
 def test_a_fault_of_the_zip_is_a_verdict_an_error_and_exit_code_1(root):

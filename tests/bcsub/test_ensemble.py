@@ -17,7 +17,7 @@ import bcsub.console
 from bcsub.ensemble import ensemble
 from cells.competition import Competition
 from cells.dataset import write_dataset
-from submission.model import VIEWS
+from submission.model import RUNTIME_VERSION, VIEWS
 
 ROWS = 40
 LABELS = np.arange(ROWS) // 2 % 2
@@ -61,11 +61,12 @@ def _write_run(root: Path, run: str, p: np.ndarray) -> None:
     shared = {"classes": '["a", "b"]', "member_fingerprint": run, "format": 1, **about}
     with h5py.File(folder / "member.h5", "w") as file:
         file.attrs.update(kind="member", image_px=16, **shared)
-        file["program"], file["arrays/kernel"] = "{}", np.zeros(3)
+        file["program"], file["arrays/kernel"] = '{"ops": []}', np.zeros(3)
     probs = np.where(LABELS[:, None] == np.arange(2), p[:, None], 1 - p[:, None])
     probs = np.repeat(probs[:, None], len(VIEWS), axis=1).astype(np.float32)
     with h5py.File(folder / "predictions.h5", "w") as file:
-        file.attrs.update(kind="predictions", runtime_version=1, views=json.dumps(list(VIEWS)))
+        file.attrs.update(kind="predictions", views=json.dumps(list(VIEWS)))
+        file.attrs.update(runtime_version=RUNTIME_VERSION)
         file.attrs.update(shared)
         for prefix, rows in (("", ~TEST), ("test_", TEST)):
             file[f"{prefix}rows"] = np.flatnonzero(rows)
@@ -117,6 +118,21 @@ def test_preset_and_out(root):
     assert found["bundle"] == str(out / "weights.h5")
     assert found["next"][0] == f"bcsub pack {out} --root {root}"
     assert (out / "model.py").is_file()
+
+
+def test_a_deadline_is_shown_with_the_passes_that_come_first(root):
+    dataset = root / "work" / "dataset.h5"
+    with h5py.File(dataset, "a") as file:
+        competition = json.loads(file.attrs["competition"])
+        competition["platform"]["deadline_s"] = 90
+        file.attrs["competition"] = json.dumps(competition)
+    result = run("a", "b", "--root", root, "--weights", "uniform", "--views", "none")
+    assert result.exit_code == 0, result.output
+    (line,) = [each for each in result.output.splitlines() if each.startswith("deadline")]
+    assert line == (
+        "deadline 90 s; first of the passes: a-cpu/fold-0 identity, b-cpu/fold-0 identity"
+    )
+    assert written(root)["deadline_s"] == 90
 
 
 def test_stale_predictions_are_made_by_the_trainers_own_function(root, monkeypatch):

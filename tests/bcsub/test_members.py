@@ -40,6 +40,7 @@ def finished(run: Run, clean: float = 0.75, shifted: float = 0.5, minutes: float
     with h5py.File(run.folder / "member.h5", "w") as file:
         file.attrs.update(kind="member", format=1, classes='["red", "green", "blue"]', image_px=16)
         file.attrs.update(data_fingerprint=run.data_fingerprint, member_fingerprint="m")
+        file["program"] = '{"ops": []}'
     done = {"clean_accuracy": clean, "shifted_accuracy": shifted, "epochs": 27}
     (run.folder / "DONE").write_text(json.dumps({**done, "seconds": 60 * minutes}))
     return run
@@ -83,6 +84,7 @@ def test_a_run_is_the_mean_of_its_folds(root):
         "differences_text": "",
         "gone_fields": [],
         "new_fields": [],
+        "not_honest": None,
         "command": None,
     }
     size = (run.folder / "member.h5").stat().st_size / 1e6
@@ -102,6 +104,18 @@ def test_the_table_and_below_it_what_is_not_as_shipped(root):
     assert row[-1] == "0"
     assert f"{other.run}: whole.epochs=40, policy.hue.rate=0.3" in lines
     assert not any(line.startswith(f"{plain.run}:") for line in lines)
+
+
+def test_an_adopted_run_says_what_it_may_have_learnt_from(root):
+    run = finished(made(root))
+    about = json.loads((run.folder / "recipe.json").read_text())
+    del about["recipe"]
+    about |= {"preset": "adopted", "held_out": "unknown", "held_out_said": "nobody knows"}
+    (run.folder / "recipe.json").write_text(json.dumps(about))
+    assert f"{run.run}: not honest: nobody knows" in shown(root)
+    about["held_out"] = "unseen"
+    (run.folder / "recipe.json").write_text(json.dumps(about))
+    assert "not honest" not in "".join(shown(root))
 
 
 def test_an_unfinished_run_says_where_it_stopped_and_how_it_goes_on(root):

@@ -132,6 +132,15 @@ def test_pbcs_views_are_cut_as_bloodmnists_were():
             "[archive.originals]\nfrom_px = 50\ncrop_px = 60",
             "archive.originals: crop_px is larger than from_px, 50. Correct",
         ),
+        (
+            "[platform]\ndeadline_s = 0",
+            "platform.deadline_s: Input should be greater than 0, got 0",
+        ),
+        (
+            "[platform]\ntime_limit_s = 60\ndeadline_s = 60",
+            "platform: deadline_s is not below time_limit_s, 60. Correct",
+        ),
+        ('[platform]\nanswer = "probs"', "platform.answer: Input should be 'labels', "),
     ],
 )
 def test_what_a_competition_file_may_not_say(tmp_path, lines, said):

@@ -11,6 +11,8 @@ from cells.drawn_cells import draw_cells
 from cells.layout import fit_layout, robust_sd, thumbnails
 from cells.outliers import (
     COLOUR,
+    LAYOUT,
+    MAIN_LAYOUT,
     TINT,
     limit,
     rare_colours,
@@ -56,12 +58,15 @@ def test_the_limit_by_hand():
     assert limit(np.r_[calm[:999], 10.9]) == pytest.approx(11)  # one alone must lie farther out
 
 
-def test_other_colours_count_as_tint_and_as_rare(cells):
-    images = np.concatenate([cells, cells[:4][..., (2, 0, 1)]])
-    found = strangeness(images, np.ones(404, bool))
+def test_other_colours_count_as_tint_and_as_rare_and_a_cell_in_the_corners_as_layout(cells):
+    recoloured, moved = cells[:4][..., (2, 0, 1)], np.roll(cells[:4], (24, 24), (1, 2))
+    found = strangeness(np.concatenate([cells, recoloured, moved]), np.ones(408, bool))
     for name in (TINT, COLOUR):
         brought = found.parts[:, found.names.index(name)]
-        assert brought[400:].min() > max(2, np.quantile(brought[:400], 0.99))
+        assert brought[400:404].min() > max(2, np.quantile(brought[:400], 0.99))
+    for name in (LAYOUT, MAIN_LAYOUT):
+        brought = found.parts[:, found.names.index(name)]
+        assert brought[404:].mean() > max(2, np.quantile(brought[:400], 0.99))
     assert found.score[400:].min() > np.quantile(found.score[:400], 0.9)
 
 

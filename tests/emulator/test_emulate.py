@@ -145,6 +145,21 @@ def test_tensors_and_lists_pass_as_they_did_in_earlier_editions(run):
     assert run(model("return [0.0] * len(X)"))["accuracy"] == 0.4
 
 
+def test_a_platform_may_ask_for_a_tensor_or_one_hot(run, by_colour):
+    tensor = "class Tensor:\n    def numpy(self):\n        return np.zeros(10, np.int64)\n"
+    tensor += "    def __array__(self, dtype=None, copy=None):\n        return self.numpy()\n"
+    asked = {"answer": "tensor"}
+    assert run(model("return Tensor()", before=tensor), **asked)["accuracy"] == 0.4
+    result = run(by_colour, **asked)
+    assert result["verdict"] == "bad_output"
+    assert "predict returned ndarray, not a tensor" in result["error"]
+    rows = "return np.eye(3)[X.mean(axis=(1, 2)).argmax(axis=1)]"
+    assert run(model(rows), answer="one-hot")["accuracy"] == 0.9
+    result = run(by_colour, answer="one-hot")
+    assert result["verdict"] == "bad_output"
+    assert "expected (10, 3) one-hot rows, got shape (10,)" in result["error"]
+
+
 def test_the_platforms_manner(run):
     looks = (
         "assert type(X) is np.ndarray and X.shape == (10, 16, 16, 3) and X.dtype == np.uint8\n"

@@ -48,7 +48,7 @@ def dist(tmp_path: Path) -> Path:
 def test_two_files_lie_flat_and_unharmed(folder, dist, competition):
     packed = pack_submission(folder, dist, competition)
     path = Path(packed["zip"])
-    assert packed == {"zip": str(path), "bytes": path.stat().st_size}
+    assert packed == {"zip": str(path), "bytes": path.stat().st_size, "deadline_s": None}
     assert re.fullmatch(r"submission-[0-9a-f]{8}\.zip", path.name)
     with ZipFile(path) as archive:
         assert archive.namelist() == ["model.py", "weights.h5"]
@@ -151,6 +151,19 @@ def test_a_bundle_for_another_competition_is_refused(folder, dist, competition):
     )
     write_bundle(folder / "weights.h5", image_px=32)
     assert "expected images of 16 px (colours), got 32 px." in refusal(folder, dist, competition)
+
+
+def test_answer_and_deadline_must_be_those_that_the_competition_asks_for(folder, dist, competition):
+    for asked, says in (
+        ({"answer": "one-hot"}, "expected answer one-hot (colours), got labels. Run `bcsub pre"),
+        ({"deadline_s": 300}, "expected deadline_s 300.0 (colours), got None. Run `bcsub prepare`"),
+    ):
+        assert says in refusal(folder, dist, with_platform(competition, **asked))
+    with h5py.File(folder / "weights.h5", "a") as file:
+        file.attrs.update(answer="tensor", deadline_s=300.0)
+    assert "expected answer labels (colours), got tensor." in refusal(folder, dist, competition)
+    fits = with_platform(competition, answer="tensor", deadline_s=300)
+    assert pack_submission(folder, dist, fits)["deadline_s"] == 300
 
 
 def test_other_peoples_weights_are_packed_as_they_are(folder, dist, competition):

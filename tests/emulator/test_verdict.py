@@ -134,6 +134,36 @@ def test_anything_else_is_refused_by_what_it_is(tmp_path, values, says):
     assert says in str(error.value)
 
 
+def one_hot_of(tmp_path, values) -> np.ndarray:
+    np.save(tmp_path / "predictions.npy", np.asarray(values))
+    return read_labels(tmp_path / "predictions.npy", images=2, classes=3, one_hot=True)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8, bool])
+def test_one_hot_rows_are_labels_where_they_are_asked_for(tmp_path, dtype):
+    labels = one_hot_of(tmp_path, np.array([[0, 0, 1], [0, 1, 0]], dtype))
+    assert labels.dtype == np.int64
+    assert labels.tolist() == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ([0, 1], "expected (2, 3) one-hot rows, got shape (2,). Return one row an image."),
+        (np.zeros((2, 4)), "got shape (2, 4)."),
+        ([[0, 1, 0], [0.2, 0.7, 0.1]], "got another row at index 1. Return one 1, else zeros."),
+        ([[0, 0, 0], [0, 1, 0]], "got another row at index 0."),
+        ([[0, 1, 0], [1, 1, 0]], "got another row at index 1."),
+        ([[0, 1, 0], [0, np.nan, 0]], "got NaN or infinity at index 1."),
+        ([["0", "1", "0"], ["0", "1", "0"]], "got dtype <U1."),
+    ],
+)
+def test_other_rows_than_one_hot_are_refused(tmp_path, values, says):
+    with pytest.raises(ValueError) as error:  # noqa: PT011 (the text is compared below)
+        one_hot_of(tmp_path, values)
+    assert says in str(error.value)
+
+
 @pytest.mark.parametrize("data", [b"", b"\x93NUMPY", b"PK\x03\x04 not a zip", b"labels"])
 def test_a_damaged_file_is_refused(tmp_path, data):
     (tmp_path / "predictions.npy").write_bytes(data)

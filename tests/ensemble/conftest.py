@@ -12,6 +12,7 @@ import pytest
 from cells.competition import Competition
 from cells.dataset import Dataset, open_dataset, write_dataset
 from ensemble.members import VIEW_NAMES
+from submission.model import RUNTIME_VERSION
 
 CLASSES = ("round", "lobed", "flat")
 ROWS = 120  # 0-95 train in folds 0 and 1 by turns, 96-119 test
@@ -110,7 +111,7 @@ def _run_writer(root: Path, dataset: Dataset) -> Callable[..., Path]:
         with h5py.File(folder / "predictions.h5", "w") as file:
             file.attrs.update(kind="predictions", format=1, run=run, name=name, preset=preset)
             file.attrs.update(fold=fold, data_fingerprint=dataset.fingerprint)
-            file.attrs.update(member_fingerprint=mark, runtime_version=1)
+            file.attrs.update(member_fingerprint=mark, runtime_version=RUNTIME_VERSION)
             file.attrs.update(classes=json.dumps(CLASSES), views=json.dumps(VIEW_NAMES))
             file.attrs.update(attrs)
             file["rows"], file["test_rows"] = rows, test_rows

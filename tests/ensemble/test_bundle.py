@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -6,7 +7,9 @@ import numpy as np
 import pytest
 
 import submission.model
+from cells.competition import Platform
 from cells.errors import EnsembleError
+from cells.files import new_h5
 from ensemble.bundle import shares, write_bundle
 from ensemble.members import VIEW_NAMES
 from ensemble.runs import find_members
@@ -39,7 +42,7 @@ def test_contents(root, members):
     assert made.weights == root.path / "submission" / "weights.h5"
     with h5py.File(made.weights) as file:
         assert file.attrs["kind"] == "bundle"
-        assert file.attrs["format"] == 1
+        assert file.attrs["format"] == submission.model.FORMAT
         assert json.loads(file.attrs["classes"]) == ["round", "lobed", "flat"]
         assert json.loads(file.attrs["views"]) == ["identity", "flip"]
         assert file.attrs["image_px"] == 16
@@ -117,3 +120,42 @@ def test_a_member_that_changed_meanwhile_leaves_the_old_bundle(root, members):
         bundle(root, members, [0.0, 1.0])
     with h5py.File(before.weights) as file:
         assert file.attrs["fingerprint"] == before.fingerprint
+
+
+def test_passes_and_what_the_competition_asks_for_go_in(root, members):
+    made = bundle(root, members, [0.5, 0.5], ("identity", "flip"))
+    with h5py.File(made.weights) as file:
+        passes = json.loads(file.attrs["passes"])
+        assert sorted(passes) == [[m, v] for m in range(3) for v in ("flip", "identity")]
+        assert file.attrs["answer"] == "labels"
+        assert "deadline_s" not in file.attrs
+    assert submission.model.check_seal(str(made.weights))
+    assert len(made.order) == 6
+    assert "cnn-cpu/fold-1 flip" in made.order
+    assert submission.model.Model(made.weights.parent).passes == passes
+
+    platform = Platform(answer="one-hot", deadline_s=300)
+    competition = root.dataset.competition.model_copy(update={"platform": platform})
+    root.dataset = replace(root.dataset, competition=competition)
+    asked = bundle(root, members, [0.5, 0.5], ("identity", "flip"))
+    assert asked.fingerprint != made.fingerprint
+    loaded = submission.model.Model(asked.weights.parent)
+    assert loaded.deadline_s == 300
+    assert loaded.predict(root.dataset.images(np.arange(5))).shape == (5, 3)
+
+
+def test_a_member_that_was_damaged_is_not_bundled(root, members):
+    path = members[1].models[0].folder / "member.h5"
+    with (
+        h5py.File(path) as old,
+        new_h5(path.with_name("new.h5"), seal=submission.model.SEAL) as new,
+    ):
+        for key in old:
+            old.copy(key, new)
+        new.attrs.update(old.attrs)
+    path.with_name("new.h5").replace(path)
+    assert bundle(root, members, [0.5, 0.5]).size_mb > 0
+    with h5py.File(path, "r+") as file:
+        file["arrays/kernel"][0] = 7
+    with pytest.raises(EnsembleError, match=r"member.h5: changed since it was written. Delete"):
+        bundle(root, members, [0.5, 0.5])

@@ -146,6 +146,19 @@ def test_doubts_of_members_that_are_often_wrong_come_with_a_warning(prepared):
     assert f"Warning: {result['warning']}." in page
 
 
+def test_who_may_have_learnt_from_a_label_does_not_judge_it(prepared):
+    prepared.run("good-cpu", probs=contradict([3]))
+    folder = prepared.run("brought-adopted", probs=contradict([]))
+    about = json.loads((folder / "recipe.json").read_text())
+    about |= {"held_out": "unknown", "held_out_said": "held-out unknown"}
+    (folder / "recipe.json").write_text(json.dumps(about))
+    lines: list[str] = []
+    assert review(prepared, lines=lines)["members"] == ["good-cpu"]
+    assert "brought-adopted: held-out unknown. Left out" in lines
+    with pytest.raises(EnsembleError, match="expected some that have not seen their held-out"):
+        review(prepared, "brought-adopted")
+
+
 def test_without_members(prepared):
     with pytest.raises(EnsembleError) as error:
         review(prepared)

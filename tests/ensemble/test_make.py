@@ -46,6 +46,27 @@ def test_complementary_members_are_shipped_together(root):
     assert uniform["shipped"]
 
 
+def test_a_member_that_may_have_seen_its_rows_makes_the_score_not_honest(root):
+    root.run("cnn-cpu", probs=lambda y: root.sure(y, 0.6))
+    assert make(root)["not_honest"] == []
+    folder = root.run("brought-adopted", probs=lambda y: root.sure(y, 0.9))
+    about = json.loads((folder / "recipe.json").read_text())
+    about |= {"held_out": "seen", "held_out_said": "learnt from 9 of the 72 rows"}
+    (folder / "recipe.json").write_text(json.dumps(about))
+    lines: list[str] = []
+    result = make_ensemble(root.path, remake=lambda *_: None, report=lines.append)
+    line = (
+        "brought-adopted: learnt from 9 of the 72 rows. Every score with it is not honest: it may "
+        "be too high, and so may its weight"
+    )
+    assert result["not_honest"] == [line]
+    assert f"warning: {line}" in lines
+    assert line in Path(result["report"]).read_text()
+    assert [each["not_honest"] for each in result["considered"]] == [
+        *("learnt from 9 of the 72 rows", "")
+    ]
+
+
 def test_views_are_shipped_when_they_help(root):
     def only_turned(labels):
         probs = root.sure(labels, 0.9)

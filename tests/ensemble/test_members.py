@@ -5,6 +5,7 @@ import pytest
 from cells.errors import EnsembleError
 from ensemble.members import align
 from ensemble.runs import find_members
+from submission.model import FORMAT
 
 
 def refuse(folder, dataset):
@@ -155,6 +156,26 @@ def test_a_member_for_other_classes_is_an_error(root):
         "cnn-cpu/fold-0/member.h5: classes: expected ['round', 'lobed', 'flat'], got ['a', 'b']. "
         "Delete the folder and train it again."
     )
+
+
+def test_older_formats_are_read_and_lost_operations_are_told(root):
+    folder = root.run("cnn-cpu")  # written as format 1
+    assert len(find(root)) == 1
+    with h5py.File(folder / "member.h5", "r+") as file:
+        text = file["program"][()].decode()
+        del file["program"]
+        file["program"] = text.replace("flatten", "cell_mask")
+    with pytest.raises(
+        EnsembleError, match=r"of format 1 with cell_mask\. Delete the folder and train it again"
+    ):
+        find(root)
+
+
+def test_a_member_of_a_newer_format_is_an_error(root):
+    with h5py.File(root.run("cnn-cpu") / "member.h5", "r+") as file:
+        file.attrs["format"] = FORMAT + 1
+    with pytest.raises(EnsembleError, match=rf"expected format {FORMAT} or older"):
+        find(root)
 
 
 def test_a_run_without_its_member_counts_as_unfinished(root):

@@ -14,6 +14,7 @@ import pytest
 import tensorflow as tf
 
 HERE = Path(__file__).parent
+PRODUCTS = ("custom-cnn", "convnext-atto")
 BUNDLES = sorted(path.parent for path in HERE.glob("*/weights.h5"))
 
 
@@ -32,6 +33,26 @@ def test_every_operation_is_in_some_bundle():
     known = set(runpy.run_path(str(BUNDLES[0] / "model.py"))["OPS"])
     # batch norms are in the files, and are folded into what runs
     assert used - {"batch_norm"} == known
+
+
+def test_int8_is_among_what_is_read():
+    with h5py.File(HERE / "custom-cnn-int8" / "weights.h5") as file:
+        arrays = file["members/00/arrays"].values()
+        stored = {item["values"].dtype.name for item in arrays if isinstance(item, h5py.Group)}
+    assert stored == {"int8", "float16"}
+
+
+@pytest.mark.parametrize("place", [each for each in BUNDLES if each.name in PRODUCTS], ids=str)
+def test_bfloat16_is_near_where_it_is_allowed_and_else_not_used(place, monkeypatch):
+    images = np.load(HERE / "images.npz")["images"]
+    expected = np.load(place / "answers.npz")["probs"]
+    module = runpy.run_path(str(place / "model.py"))
+    assert [each.bfloat16 for each in module["Model"](place).members] == [False]
+    monkeypatch.setenv("BCSUB_BFLOAT16", "1")
+    monkeypatch.setitem(module["Model"].__init__.__globals__, "WORTH", 1e9)  # however slow
+    model = module["Model"](place)
+    assert [each.bfloat16 for each in model.members] == [True]
+    assert abs(model.predict_proba(images) - expected).mean() < 0.05
 
 
 @pytest.mark.parametrize("place", BUNDLES, ids=lambda place: place.name)

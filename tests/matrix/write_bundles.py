@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 
 import submission.model
+from cells.files import new_h5
 from submission.model import VIEWS, Model
 from tests.submission.conftest import shake, smooth_pictures
 from tests.submission.test_parity import NETWORKS
@@ -28,14 +29,18 @@ def write_bundles(folder: Path) -> None:
     rng = np.random.default_rng(0)
     images = smooth_pictures(rng)
     np.savez(folder / "images.npz", images=images)
-    for name, build in NETWORKS.items():
+    bundles = {name: (build, "float16") for name, build in NETWORKS.items()}
+    bundles |= {
+        f"{name}-int8": (NETWORKS[name], "int8") for name in ("custom-cnn", "convnext-atto")
+    }
+    for name, (build, storage) in bundles.items():
         network = build()
         shake(network, images, rng)
         classes = [f"class {index}" for index in range(network.output_shape[-1])]
         about = {"name": name, "classes": classes, "image_px": images.shape[1]}
         place = folder / name
         place.mkdir(exist_ok=True)
-        write_member(place / "member.h5", network, about)
+        write_member(place / "member.h5", network, about, storage)
         _as_bundle(place)
         shutil.copy(submission.model.__file__, place / "model.py")
         np.savez(place / "answers.npz", probs=Model(place).predict_proba(images))
@@ -45,7 +50,7 @@ def _as_bundle(place: Path) -> None:
     """member.h5 becomes weights.h5, a bundle of that one member in two views."""
     with (
         h5py.File(place / "member.h5") as member,
-        h5py.File(place / "weights.h5", "w") as bundle,
+        new_h5(place / "weights.h5", seal=submission.model.SEAL) as bundle,
     ):
         bundle.attrs.update(kind="bundle", format=member.attrs["format"])
         bundle.attrs.update({key: member.attrs[key] for key in ("classes", "image_px")})

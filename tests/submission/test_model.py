@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from submission import model as runtime
 from submission.model import VIEWS, Model, Network, check_images, read_member, turn
-from trainers.export import pack_array
+from trainers.storage import pack_array
 
 
 def write_constant(
@@ -53,6 +53,13 @@ def test_blends_by_weight(tmp_path: Path) -> None:
     assert labels.dtype == np.int64
     assert labels.tolist() == [1, 1, 1]
     assert loaded.classes == ("a", "b")
+
+
+def test_a_shape_of_format_1_may_leave_a_size_to_be_found() -> None:
+    x = tf.zeros((5, 4, 6))
+    for shape in ([-1, 3], [8, 3], [2, -1, 3]):
+        found = runtime.OPS["reshape"](x, shape).shape
+        assert tuple(found) == (5, *np.zeros(24).reshape(shape).shape)
 
 
 def test_averages_the_views(tmp_path: Path) -> None:
@@ -192,12 +199,12 @@ def test_refuses_what_is_not_a_bundle(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"weights.h5: damaged or truncated \(.*members"):
         Model(tmp_path)
     write_constant(path, {"one": (1.0, [0.5, 0.5])}, ["identity"])
-    with pytest.raises(ValueError, match="expected a member of format 1 or older, got bundle"):
+    with pytest.raises(ValueError, match="expected a member of format 2 or older, got bundle"):
         read_member(path)
     with h5py.File(path, "a") as file:
         file.attrs["format"] = runtime.FORMAT + 1
     with pytest.raises(
-        ValueError, match="expected a bundle of format 1 or older, got bundle of format 2"
+        ValueError, match="expected a bundle of format 2 or older, got bundle of format 3"
     ):
         Model(tmp_path)
 

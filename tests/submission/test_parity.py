@@ -1,17 +1,20 @@
 """The runtime gives Keras's numbers, and every operation has its part in that."""
 
+import functools
 from collections.abc import Callable
 
 import keras
 import numpy as np
 import pytest
-from keras import layers
+import tensorflow as tf
+from keras import layers, ops
 
 from cells.drawn_cells import draw_cells
 from submission import model as runtime
 from submission.model import Network
-from tests.submission.conftest import shake
+from tests.submission.conftest import distance, shake
 from trainers.catalog import MEMBERS
+from trainers.export import to_program
 from trainers.layers import CellMask
 from trainers.recipe import Recipe, overridden, with_preset
 
@@ -36,6 +39,7 @@ def zoo() -> keras.Model:
     b = layers.Resizing(*a.shape[1:3], interpolation="nearest")(b)
     x = layers.Concatenate()([a, layers.Multiply()([a, layers.Activation("sigmoid")(b)])])
     x = layers.Conv2D(12, 3, groups=12, use_bias=False)(x)
+    x = layers.Rescaling(0.5, 0.1)(x)  # one number for all channels, folded like the norm
     x = layers.BatchNormalization(scale=False)(x)
     x = layers.AveragePooling2D(3)(x)
     x = layers.Reshape((-1, 1, 4))(x)
@@ -43,6 +47,45 @@ def zoo() -> keras.Model:
     x = layers.Add()([inner(x), inner(x), inner(x)])
     x = layers.Concatenate()([layers.Flatten()(x), layers.GlobalMaxPooling2D()(x)])
     return keras.Model(images, layers.Dense(4)(x), name="zoo")
+
+
+def symbolic() -> keras.Model:
+    """One network of keras.ops, constants on either side of them included."""
+    images = keras.Input((32, 32, 3))
+    x = layers.AveragePooling2D(4)(2 - images / 64)  # (8, 8, 3), -2 to 2
+    ramp = np.linspace(-1, 1, 64, dtype=np.float32).reshape(8, 8)
+    rows = ops.transpose(ops.matmul(ramp, ops.transpose(x, (0, 3, 1, 2))), (0, 3, 2, 1))
+    grouped = layers.Conv2D(9, 3, strides=(1, 2), groups=3, padding="same")(x)
+    grouped = layers.Conv2D(6, 3, groups=3)(grouped)
+    separated = layers.SeparableConv2D(4, 3, strides=2, depth_multiplier=2)(x)
+    parts = [
+        ops.maximum(x, 0.3) - 1 / (ops.minimum(x, -0.2) - 1),
+        ops.abs(x) ** 1.7,
+        ops.sort(x[:, 1:7:2, -1], axis=-1),
+        layers.GroupNormalization(2)(grouped),
+        ops.min(x, axis=1) + ops.sum(rows, axis=2) * ops.max(rows, axis=(1, 2))[:, None],
+        layers.UpSampling2D(2)(layers.PReLU(shared_axes=[1, 2])(separated)),
+        layers.Average()([x, layers.Cropping2D(1)(layers.ZeroPadding2D(1)(x)), rows]),
+    ]
+    x = layers.Concatenate()([layers.Flatten()(part) for part in parts])
+    return keras.Model(images, layers.Dense(4)(x), name="symbolic")
+
+
+def activated() -> keras.Model:
+    """Every activation that Keras has and the runtime can express, each on the same numbers."""
+    images = keras.Input((32, 32, 3))
+    x = layers.AveragePooling2D(8)(layers.Rescaling(1 / 14, -9)(images))  # -9 to 9
+    own = [layers.ReLU(4, 0.1), layers.LeakyReLU(1.5), layers.ELU(0.5), layers.PReLU("ones")]
+    parts = [layers.Activation(name)(x) for name in ACTIVATIONS] + [layer(x) for layer in own]
+    parts += [layers.Activation(ops.gelu)(x), layers.Activation(lambda x: ops.exp(-(x**2)))(x)]
+    x = layers.Concatenate()([layers.Flatten()(part) for part in parts])
+    return keras.Model(images, layers.Dense(4)(layers.Normalization(mean=0, variance=9)(x)))
+
+
+ACTIVATIONS = (
+    "elu", "gelu", "hard_sigmoid", "hard_silu", "hard_tanh", "leaky_relu", "linear", "mish", "relu",
+    "relu6", "selu", "sigmoid", "silu", "softmax", "softplus", "softsign", "tanh",
+)  # fmt: skip
 
 
 def masked() -> keras.Model:
@@ -62,18 +105,14 @@ def images(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 NETWORKS: dict[str, Callable[[], keras.Model]] = {
     "zoo": zoo,
+    "symbolic": symbolic,
+    "activated": activated,
     **{
         name: lambda name=name: MEMBERS[name].build(small(name), 32, 5)
         for name in ("custom-cnn", "convnext-atto")
     },
     "masked": masked,
 }
-
-
-def distance(network: keras.Model, member: Network, images: np.ndarray) -> float:
-    """Largest difference of logits, in units of the logits' sd over the images."""
-    expected = np.asarray(network(images.astype(np.float32), training=False))
-    return float(np.abs(member.logits(images) - expected).max() / expected.std(axis=0).mean())
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -85,15 +124,21 @@ def test_logits_are_keras_own(
     assert distance(network, as_member(network), images) < 1e-4
 
 
+@pytest.mark.parametrize(("storage", "apart"), [("float16", 5e-3), ("int8", 5e-2)])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_half_precision_keeps_the_probabilities(
-    name: str, images: np.ndarray, rng: np.random.Generator, as_member: Callable[..., Network]
+def test_small_storage_keeps_the_probabilities(
+    name: str,
+    storage: str,
+    apart: float,
+    images: np.ndarray,
+    rng: np.random.Generator,
+    as_member: Callable[..., Network],
 ) -> None:
     network = NETWORKS[name]()
     shake(network, images, rng)
-    member = as_member(network, half=True)
+    member = as_member(network, storage=storage)
     expected = keras.ops.softmax(network(images.astype(np.float32), training=False))
-    np.testing.assert_allclose(member.probs(images), expected, atol=5e-3)
+    np.testing.assert_allclose(member.probs(images), expected, atol=apart)
 
 
 def test_every_operation_matters(
@@ -102,29 +147,36 @@ def test_every_operation_matters(
     as_member: Callable[..., Network],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Take one kind of operation out of the runtime: some network's parity must fail."""
+    """Leave one kind of operation or activation out: its networks' parity must fail."""
     shaken = []
     for make in NETWORKS.values():
         network = make()
         shake(network, images, rng)
-        shaken.append(network)
-    untouched = set(runtime.OPS)
-    for kind, change in BROKEN.items():
-        monkeypatch.setitem(runtime.OPS, kind, change)
-        for network in shaken:
-            try:
-                wrong = distance(network, as_member(network), images) > 1e-2
-            except Exception:  # a shape that no longer fits shows the absence just as well
-                wrong = True
-            if wrong:
-                untouched.discard(kind)
-                break
-        monkeypatch.undo()
-    assert untouched == {"softmax"}  # after the logits; its own test is below
+        expected = np.asarray(network(images.astype(np.float32), training=False))
+        shaken.append((as_member(network), expected, kinds(network)))
+        assert not differs(*shaken[-1][:2], images)  # as long as nothing is missing
+    for table in (runtime.OPS, runtime.ACTIVATIONS):
+        for kind in table.keys() - {"softmax"}:  # after the logits; its own test is below
+            monkeypatch.setitem(table, kind, lambda *xs, **_: xs[0])
+            having = [pair for *pair, within in shaken if kind in within]
+            assert any(differs(*pair, images) for pair in having), f"{kind}, of {len(having)}"
+            monkeypatch.undo()
 
 
-# What an operation does when it is left out: its input, cut to a shape that goes on where possible.
-BROKEN = {kind: lambda *xs, **_: xs[0] for kind in runtime.OPS}
+def kinds(network: keras.Model) -> set[str]:
+    """Operations and activations of what the network becomes."""
+    ops = to_program(network)[0]["ops"]
+    return {step["op"] for step in ops} | {step["attrs"].get("kind") for step in ops}
+
+
+def differs(member: Network, expected: np.ndarray, images: np.ndarray) -> bool:
+    """Whether the member, traced anew, no longer gives the network's logits."""
+    run = tf.function(functools.partial(member._forward, tf.float32), autograph=False)
+    try:
+        error = run(tf.constant(images, tf.float32))[0].numpy() - expected
+    except Exception:  # a shape that no longer fits shows the absence just as well
+        return True
+    return not np.abs(error).max() <= 1e-2 * expected.std()  # NaN differs
 
 
 def test_probabilities_are_the_softmax(

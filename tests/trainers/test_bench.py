@@ -1,12 +1,8 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
-from keras.src.applications.convnext import ConvNeXt
 
 from cells.cell_kinds import KINDS
-from trainers import bench, convnext_small
-from trainers.recipe import overridden
+from trainers import bench
 
 SHAPE = {"depths": [1, 1, 1, 1], "projection_dims": [4, 6, 8, 10]}
 
@@ -17,22 +13,6 @@ def test_a_rate_is_the_median_after_a_call_to_warm_up(monkeypatch):
     calls = []
     assert bench.rate(lambda: calls.append(1), 8, 3) == 4.0
     assert len(calls) == 4
-
-
-def test_inference_is_compared_with_the_stock_network(monkeypatch):
-    def small_stock(**options):
-        return ConvNeXt(**SHAPE, **options, name="convnext_small")
-
-    small = ["network_px=none", "drop_path=0", "dropout=0", "widths=4,6,8,10", "depths=1,1,1,1"]
-    stock = replace(convnext_small.STOCK, constructor=small_stock)
-    monkeypatch.setattr(convnext_small, "STOCK", stock)
-    monkeypatch.setattr(bench, "bare", lambda name: overridden(convnext_small.RECIPE, small))
-    table = bench.inference(["convnext-small"], 1)
-    name, *rates, ours, runtime = [next(iter(column.cells)) for column in table.columns]
-    assert name == "convnext-small"
-    keras_rate, *others = map(float, rates)
-    for found, ratio in zip(others, (ours, runtime), strict=True):
-        assert float(ratio.removesuffix("x")) == pytest.approx(found / keras_rate, abs=0.06)
 
 
 def test_the_mask_has_a_speed_and_fits_every_kind_of_cell():

@@ -103,7 +103,7 @@ def test_real_sizes_train_export_and_agree(
     shake(network, cells, rng)
     expected = np.asarray(network(cells.astype(np.float32), training=False))
     attrs = {"name": name, "classes": [str(i) for i in range(8)], "image_px": 96}
-    write_member(tmp_path / "member.h5", network, attrs, half=False)
+    write_member(tmp_path / "member.h5", network, attrs, storage="float32")
     del network
     logits = read_member(tmp_path / "member.h5").logits(cells)
     assert np.abs(logits - expected).max() / expected.std(axis=0).mean() < 1e-4

@@ -526,15 +526,21 @@ def test_no_memory_for_two_images_is_one_clear_line(tmp_path, told):
     )
 
 
-def test_no_memory_on_several_devices_is_one_clear_line(tmp_path, told, monkeypatch):
+@pytest.mark.parametrize(
+    ("together", "less"), [(2, "batch=2"), (6, "network_px=64")], ids=["batch", "one-each"]
+)
+def test_no_memory_on_several_devices_is_one_clear_line(
+    tmp_path, told, monkeypatch, together, less
+):
     """Keras gathers no gradients there, so nothing is cut; the two could not share 3 images."""
-    monkeypatch.setattr(devices, "replicas", lambda: ["GPU:0", "GPU:1"])
+    names = [f"GPU:{number}" for number in range(together)]
+    monkeypatch.setattr(devices, "replicas", lambda: names)
     progress = told()
     with pytest.raises(RunError) as error:
         trained(network_in(4, recipe()), recipe(), tmp_path, progress)
     assert str(error.value) == (
-        f"{tmp_path}: out of memory with a batch of 6 on 2 devices. Train toy with a smaller one: "
-        "--set batch=2, or on one device: CUDA_VISIBLE_DEVICES=0."
+        f"{tmp_path}: out of memory with a batch of 6 on {together} devices. Train toy with less: "
+        f"--set {less}, or on one device: CUDA_VISIBLE_DEVICES=0."
     )
     assert progress.lines == []
 

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 
 from cells.drawn_cells import draw_cells
-from submission.model import cell_mask
 from trainers import masks
+from trainers.cell_mask import cell_mask
 from trainers.layers import CellMask
 from trainers.recipe import Phase, Recipe
 from trainers.runs import Run
