@@ -28,8 +28,8 @@ RUNTIMES := tf215 tf217
 BOTH     := -n 2 --dist loadfile --no-loadscope-reorder
 MATRIX   := $(foreach name,jax $(RUNTIMES),.venv-$(name)/.ready)
 JAX      := $(addprefix tests/,$(addsuffix .py,bcsub/test_doctor bcsub/test_train \
-            $(addprefix trainers/test_,backend checkpoint convnext devices fit networks objective \
-            train trial two_devices)))
+            $(addprefix trainers/test_,backend bench_depthwise checkpoint convnext devices fit \
+            layers networks objective train trial two_devices)))
 JAX_BUT  := not convnext-base-87 and not convnext-large-196
 
 .NOTPARALLEL:

@@ -179,7 +179,8 @@ def main() -> None:
     if "training" in chosen:
         console.print(alone(True, training, asked.members, 1))
     if "pipeline" in chosen:
-        members = ["custom-cnn", "convnext-atto"]
+        ours = ("custom-cnn", "convnext-atto")
+        members = [name for name in ours if asked.preset in member(name).PRESETS]
         console.print(alone(True, pipeline, members, asked.preset, asked.steps))
     if "memory" in chosen:
         console.print(memory(asked.steps))

@@ -9,7 +9,7 @@ import keras
 from keras import layers
 
 from cells.errors import RecipeError
-from trainers.layers import DropPath, LayerScale
+from trainers.layers import Depthwise, DropPath, LayerScale
 from trainers.networks import drop_rates, first_layers, head, own_field
 from trainers.recipe import Recipe
 
@@ -59,7 +59,7 @@ def _downsample(x: keras.KerasTensor, width: int, stage: int, name: str) -> kera
 def _block(
     x: keras.KerasTensor, width: int, drop_rate: float, layer_scale: float, name: str
 ) -> keras.KerasTensor:
-    y = layers.DepthwiseConv2D(7, padding="same", name=f"{name}_depthwise_conv")(x)
+    y = Depthwise(7, padding="same", name=f"{name}_depthwise_conv")(x)
     y = _norm(f"{name}_layernorm")(y)
     y = layers.Dense(4 * width, name=f"{name}_pointwise_conv_1")(y)
     y = layers.Activation("gelu", name=f"{name}_gelu")(y)

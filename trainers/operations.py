@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from trainers.layers import DropPath
+from trainers.layers import Depthwise, DropPath
 from trainers.program import Program, Unsupported, Value
 
 Express = Callable[[Program, Any, Value], int]  # program, layer, input: number of the output
@@ -185,6 +185,7 @@ LAYERS: dict[type, Express] = {
     layers.SpatialDropout2D: _nothing,
     layers.UpSampling2D: _up_sampling,
     layers.ZeroPadding2D: _padding,
+    Depthwise: _depthwise,
     DropPath: _nothing,
     # inactive outside training
     layers.RandomBrightness: _nothing,

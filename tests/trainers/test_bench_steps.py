@@ -51,6 +51,8 @@ def test_warming_up_is_no_part_of_a_rate(monkeypatch):
     monkeypatch.setattr(bench_steps.time, "perf_counter", lambda: next(ends))
 
     class Network:
+        trainable_variables = ()
+
         def fit(self, batches, steps_per_epoch, callbacks, **options):
             for step in range(steps_per_epoch):
                 callbacks[0].on_train_batch_end(step, {})
