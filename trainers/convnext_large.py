@@ -1,7 +1,7 @@
 """ConvNeXt-Large, 198 M parameters: ImageNet weights; the head first, then all at a low rate.
 
 Run:    bcsub train convnext-large
-Result: none on real images yet, for want of a GPU (docs/results.md)
+Result: none on real images yet (docs/results.md)
 Source: Liu et al. 2022, arXiv:2201.03545
 """
 

@@ -1,7 +1,7 @@
 """ConvNeXt-Small, 50 M parameters: ImageNet weights; the head first, then all at a low rate.
 
 Run:    bcsub train convnext-small
-Result: none on real images yet, for want of a GPU (docs/results.md)
+Result: six epochs from scratch on a GPU, .688 clean, .549 shifted (docs/results.md)
 Source: Liu et al. 2022, arXiv:2201.03545
 """
 
