@@ -255,7 +255,7 @@ CONVOLUTIONS = 12
 
 def convolutions() -> dict[str, Any]:
     """3x3 convolutions of 64 channels on 32 px, then the mean: 0.9e9 operations an image."""
-    same = {"strides": 1, "padding": "SAME"}
+    same = {"strides": 1, "padding": "SAME", "dilation": 1}
     ops = [
         {"op": "conv", "in": [i], "out": i + 1, "arrays": {"kernel": f"k{i > 0:d}"}, "attrs": same}
         for i in range(CONVOLUTIONS)

@@ -41,7 +41,10 @@ def program_of(layer: layers.Layer, channels: int = 3) -> Program:
         ),
         (layers.SeparableConv2D(3, 3, strides=(1, 2)), "strides: expected the same both ways"),
         (layers.ReLU(threshold=1), "threshold: expected 0, got 1"),
-        (layers.Conv2DTranspose(3, 3, name="up"), r"net/up/\S+ .*ConvTranspose is not among"),
+        (
+            layers.Conv2DTranspose(3, 3, name="up"),
+            r"net/up \(Conv2DTranspose\)/\S+ .* is not among",
+        ),
     ],
 )
 def test_refuses_what_the_runtime_lacks(layer: layers.Layer, text: str) -> None:

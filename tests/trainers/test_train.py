@@ -14,6 +14,7 @@ import pytest
 
 from cells.errors import DatasetError
 from cells.policy import Dose, Policy
+from submission.model import FORMAT
 from tests.trainers.conftest import tiny_cnn, write_colours
 from trainers import train
 from trainers.recipe import Phase, Recipe
@@ -98,7 +99,7 @@ def test_the_member_knows_where_it_comes_from(finished):
     assert len(attrs.pop("member_fingerprint")) == 16
     assert attrs == {
         "kind": "member",
-        "format": 1,
+        "format": FORMAT,
         "name": "custom-cnn",
         "run": finished.run.run,
         "fold": 1,
