@@ -120,6 +120,8 @@ def emulate(
                 time_limit,
                 report=lambda line: status.update(escape(line)),
             )
+        if result.get("warning") and not labelled.warning:
+            _warn(result["warning"])
         return {**result, "exit": 0 if result["verdict"] == "ok" else 1}
 
     answer(json, work, _show_run)

@@ -6,6 +6,7 @@ came through confusion.png, classes.csv and predictions.csv.
 """
 
 import itertools
+import json
 import secrets
 import tempfile
 import time
@@ -15,7 +16,9 @@ from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile, ZipFile
 
+import h5py
 import numpy as np
 
 from cells.competition import Competition, Platform
@@ -105,8 +108,9 @@ def emulate(
         "sha256": sha256(zip_path),
         "folder": str(out),
     }
-    if labelled.warning:
-        result["warning"] = labelled.warning
+    warning = labelled.warning or (not_honest(zip_path) if labelled.own else None)
+    if warning:
+        result["warning"] = warning
     if run.predicted is not None:
         report("scoring")
         result |= write_scores(
@@ -208,3 +212,20 @@ def new_folder(parent: Path, zip_path: Path) -> Path:
             folder.mkdir()
             return folder
     raise AssertionError("unreachable")
+
+
+def not_honest(zip_path: Path) -> str | None:
+    """What a bundle of ours says of adopted members that may have learnt from the dataset's rows.
+
+    None for any other zip, whatever is in it.
+    """
+    try:
+        with (
+            ZipFile(zip_path) as archive,
+            archive.open("weights.h5") as raw,
+            h5py.File(raw) as file,
+        ):
+            said = json.loads(file.attrs.get("not_honest", "[]"))
+    except (OSError, KeyError, ValueError, NotImplementedError, RuntimeError, BadZipFile):
+        return None
+    return f"this score is not honest, it may be too high: {'; '.join(said)}" if said else None

@@ -21,6 +21,7 @@ class Labelled:
     name: what it is, for people. images: (n, px, px, 3) uint8, 0-255. labels: (n,) int64.
     rows: (n,) int64, the row numbers of the archive or file it came from.
     warning: one line when a score on it says nothing about the platform's, else None.
+    own: whether it is a part of the dataset that members were trained on.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Labelled:
     labels: np.ndarray
     rows: np.ndarray
     warning: str | None = None
+    own: bool = False
 
 
 def competition_of(root: Path, name: str | None) -> Competition:
@@ -90,7 +92,7 @@ def dataset_part(dataset: Dataset, competition: Competition, clean: bool = False
         )
     images = dataset.images(rows) if clean else dataset.shifted(rows)
     name = "clean test part" if clean else "shifted test part"
-    return Labelled(name, images, dataset.labels[rows].astype(np.int64), rows)
+    return Labelled(name, images, dataset.labels[rows].astype(np.int64), rows, own=True)
 
 
 def read_labelled(

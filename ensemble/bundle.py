@@ -71,6 +71,11 @@ def write_bundle(
     rows = reduce(np.intersect1d, [member.rows for member in members])
     passes = order_passes(networks, part_weights, views, rows, dataset)
     platform = dataset.competition.platform
+    doubtful = [
+        f"{member.run}: {member.not_honest}"
+        for member, weight in zip(members, weights, strict=True)
+        if member.not_honest and weight > 0
+    ]
     identity = fingerprint(
         [[model.fingerprint, round(weight, 9)] for model, weight in parts],
         list(views),
@@ -89,6 +94,7 @@ def write_bundle(
             file.attrs["bfloat16"] = platform.bfloat16
             if platform.deadline_s is not None:
                 file.attrs["deadline_s"] = platform.deadline_s
+            file.attrs["not_honest"] = json.dumps(doubtful)
             file.attrs["fingerprint"] = identity
             file.attrs["data_fingerprint"] = dataset.fingerprint
             digits = max(2, len(str(len(parts) - 1)))

@@ -19,8 +19,9 @@ The file begins with a checksum, and is refused when it no longer fits. Its attr
 
 The answer is the weighted average of the members' probabilities, each averaged over the views.
 With a deadline, counted from the import of this file, only the passes that fit are run: an average
-of whole passes, the same ones in every call. Images stream through in batches, and each pass's
-probabilities are added to its member's, so memory does not grow with the number of views.
+of whole passes, and those of the first call again in every later one, however late that is. Images
+stream through in batches, and each pass's probabilities are added to its member's, so memory does
+not grow with the number of views.
 """
 
 import collections
@@ -42,6 +43,8 @@ STARTED_S = clock()  # a deadline counts from the import, TensorFlow's own inclu
 import h5py  # noqa: E402
 import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
+
+tf.config.experimental.enable_tensor_float_32_execution(False)  # float32 is float32 on a GPU too
 
 FORMAT = 2  # of weights.h5 and member.h5; a newer file is refused
 RUNTIME_VERSION = 2  # raised when the numbers below could change: stored predictions are then stale
@@ -115,35 +118,45 @@ class Model:
         sums = np.zeros((len(self.members), len(images), len(self.classes)), np.float64)
         fixed = _CHOSEN.get(self._file)
         until_s = STARTED_S + self.deadline_s if fixed is None else math.inf
-        done = [each for each in fixed or self.passes if self._add(each, images, sums, until_s)]
-        said = f"{len(done)} of {len(self.passes)} passes done"
+        cheapest = min(self.passes, key=lambda each: self.members[each[0]].operations)
+        done: list[Any] = []
+        for each in fixed or self.passes:
+            needed = not done and each[0] == cheapest[0]  # once begun it is all there will be
+            if self._add(each, images, sums, until_s, needed):
+                done.append(each)
         if not done:
-            cheapest = min(self.passes, key=lambda each: self.members[each[0]].operations)
             self._add(cheapest, images, sums, math.inf)
-            done, said = [cheapest], "not even one pass fits, the cheapest is done"
+            done = [cheapest]
+        now_s = clock() - STARTED_S
+        said = f"{len(done)} of {len(self.passes)} passes done"
+        if now_s > self.deadline_s:
+            none = not fixed and [index for index, _ in done] == [cheapest[0]]
+            said = "not even one pass fits, the cheapest is done" if none else f"late: {said}"
         _CHOSEN[self._file] = done
         if self.deadline_s < math.inf or len(done) < len(self.passes):
-            now_s = clock() - STARTED_S
             print(f"model.py: {said} at {now_s:.1f} s, deadline {self.deadline_s:g} s", flush=True)
         counts = np.bincount([index for index, _ in done], minlength=len(self.members))
         weights = np.where(counts > 0, self.weights, 0) / np.maximum(counts, 1)
         total = sum(weight * each for weight, each in zip(weights, sums, strict=True))
         return (total / (weights * counts).sum()).astype(np.float32)
 
-    def _add(self, which: Any, images: np.ndarray, sums: np.ndarray, until_s: float) -> bool:
+    def _add(
+        self, which: Any, images: np.ndarray, sums: np.ndarray, until_s: float, needed: bool = False
+    ) -> bool:
         """Add the probabilities of one pass, (member, view), to its member's in `sums`.
 
-        Returns False, and adds nothing, as soon as it would end after `until_s`.
+        Returns False, and adds nothing, as soon as it would end after `until_s`; a `needed` one is
+        not given up any more once it has begun.
         """
         index, view = which
+        member = self.members[index]
         if not self._fits(index, len(images), until_s):
             return False
-        if until_s < math.inf:
-            self.members[index].trace(images, view)
         probs = np.empty(sums.shape[1:], np.float32)
-        for rows, _, batch_probs in self.members[index].stream(images, view):
+        for rows, _, batch_probs in member.stream(images, view):
             probs[rows] = batch_probs
-            if not self._fits(index, len(images) - rows.stop, until_s):
+            known = member.images and not needed  # a pace to judge by, and a choice
+            if known and not self._fits(index, len(images) - rows.stop, until_s):
                 return False
         sums[index] += probs
         return True
@@ -154,13 +167,22 @@ class Model:
     def _seconds(self, index: int, images: int) -> float:
         """What that many more images will take a member: at its own pace, where it has one.
 
-        Else its operations at the pace of all that ran, and its trace at theirs; before any ran, 0.
+        After one batch at that one's, tracing included. Before any, its operations at the pace of
+        all that ran, and tracing at theirs; 0 when none did.
         """
-        member, ran = self.members[index], [each for each in self.members if each.images]
-        if member.images or not ran:
-            return images * member.seconds / max(member.images, 1)
-        pace = sum(m.seconds for m in ran) / sum(m.operations * m.images for m in ran)
-        trace = sum(m.trace_s for m in ran) / sum(m.steps for m in ran)
+        member = self.members[index]
+        if member.images:
+            return images * member.seconds / member.images
+        if member.first:
+            return images * member.first_s / member.first
+        ran = [each for each in self.members if each.first]
+        if not ran:
+            return 0.0
+        paces = [(m.images, m.seconds) if m.images else (m.first, m.first_s) for m in ran]
+        work = sum(m.operations * n for m, (n, _) in zip(ran, paces, strict=True))
+        pace = sum(seconds for _, seconds in paces) / work
+        traces = [max(0, m.first_s - m.first * s / n) for m, (n, s) in zip(ran, paces, strict=True)]
+        trace = sum(traces) / sum(m.steps for m in ran)
         return images * member.operations * pace + member.steps * trace
 
 
@@ -182,13 +204,14 @@ class Network:
                 f"{group.file.filename}: expected operations of this model.py, got "
                 f"{', '.join(sorted(unknown))}. Take the model.py that was written with it."
             )
-        arrays = {key: _float32(item) for key, item in group["arrays"].items()}
+        arrays = {key: _stored(item) for key, item in group["arrays"].items()}
         self.name = str(group.attrs["name"])
         self.classes = tuple(json.loads(group.attrs["classes"]))
         self.image_px = int(group.attrs["image_px"])
         self.batch = BATCH
         self.operations, self.steps = operations(group), len(program["ops"])
-        self.images, self.seconds, self.trace_s = 0, 0.0, 0.0  # run, and what that and tracing took
+        self.first, self.first_s = 0, 0.0  # images of the first batch, and what it took
+        self.images, self.seconds = 0, 0.0  # of all batches after it
         self._steps, self._weights = _fold(program["ops"], arrays, program["logits"])
         self._steps = _joined(self._steps, program["logits"])
         self._logits_at, self._output_at = program["logits"], program["output"]
@@ -235,16 +258,12 @@ class Network:
                 self.batch //= 2
                 continue
             rows = slice(start, start + len(batch))
-            start = rows.stop
-            self.images, self.seconds = self.images + len(batch), self.seconds + clock() - start_s
+            start, took_s = rows.stop, clock() - start_s
+            if not self.first:  # in it TensorFlow makes its graph and tunes: no pace to go by
+                self.first, self.first_s = len(batch), took_s
+            else:
+                self.images, self.seconds = self.images + len(batch), self.seconds + took_s
             yield rows, logits, probs
-
-    def trace(self, images: np.ndarray, view: str) -> None:
-        """Run a batch, in which TensorFlow makes its graph and tunes; the pace is without that."""
-        if not self.trace_s:
-            start_s = clock()
-            next(self.stream(images, view))
-            self.images, self.seconds, self.trace_s = 0, 0.0, clock() - start_s
 
     def _function(self, dtype: tf.DType) -> Any:
         signature = [tf.TensorSpec((None, self.image_px, self.image_px, 3), tf.float32)]
@@ -265,7 +284,7 @@ class Network:
     def _forward(self, low: tf.DType, images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Logits and probabilities of a batch. low: the dtype of products that allow another one.
 
-        The last product makes the logits and stays float32, as does all that is no product.
+        A product that makes the logits stays float32, as does all that is no product.
         """
         values: dict[int, tf.Tensor] = {0: images}
         for step in self._steps:
@@ -397,23 +416,36 @@ def _open(file_name: str, kind: str) -> Iterator[h5py.File]:
         raise ValueError(f"{file_name}: damaged or truncated ({error}).") from None
 
 
-def _float32(item: Any) -> np.ndarray:
-    """An array as stored: plain float32, or a group of small `values` and float32 `scale`."""
-    if isinstance(item, h5py.Group):
-        return item["values"][()].astype(np.float32) * item["scale"][()]
-    return item[()]
+Stored = tuple[np.ndarray, Any]  # values, and the float32 factor that makes them float32 again
+
+
+def _stored(item: Any) -> Stored:
+    """A plain float32 array, or a group of small `values` and float32 `scale`."""
+    return (
+        (item["values"][()], item["scale"][()])
+        if isinstance(item, h5py.Group)
+        else (item[()], None)
+    )
+
+
+def _float32(values: np.ndarray, factor: Any) -> np.ndarray:
+    if factor is None:
+        return values
+    array = values.astype(np.float32)
+    array *= factor  # in place: fresh memory costs more than the product
+    return array
 
 
 # ---- folding -----------------------------------------------------------------------------------
 
 
 def _fold(
-    ops: list[dict[str, Any]], arrays: dict[str, np.ndarray], logits_at: int
+    ops: list[dict[str, Any]], arrays: dict[str, Stored], logits_at: int
 ) -> tuple[list[dict[str, Any]], dict[str, tf.Tensor]]:
     """Merge every per-channel scale and shift into the linear operation before it, in float32.
 
-    Returns the shorter program, and its arrays as tensors; `arrays` is empty then, one by one, so
-    that few of them are held twice.
+    A scale goes into the kernel's factor: values are touched once, when they become a tensor.
+    Returns the shorter program, and its arrays as tensors; `arrays` is emptied meanwhile.
     """
     steps: list[dict[str, Any]] = []
     maker: dict[int, dict[str, Any]] = {}
@@ -433,7 +465,7 @@ def _fold(
     used = {name for step in steps for name in step["arrays"].values()}
     for name in arrays.keys() - used:
         del arrays[name]
-    return steps, {name: tf.constant(arrays.pop(name)) for name in used}
+    return steps, {name: tf.constant(_float32(*arrays.pop(name))) for name in used}
 
 
 def _joined(steps: list[dict[str, Any]], logits_at: int) -> list[dict[str, Any]]:
@@ -446,7 +478,8 @@ def _joined(steps: list[dict[str, Any]], logits_at: int) -> list[dict[str, Any]]
     for step in steps:
         before = joined[-1] if joined else step
         alone = step["in"] == [before["out"]] and inputs.count(before["out"]) == 1
-        if step["op"] == "activation" and before["op"] == "dense" and alone:
+        free = before["op"] == "dense" and "activation" not in before["attrs"]
+        if step["op"] == "activation" and free and alone:
             attrs = {**before["attrs"], "activation": step["attrs"]["kind"]}
             joined[-1] = {**before, "attrs": attrs, "out": step["out"]}
         else:
@@ -457,29 +490,28 @@ def _joined(steps: list[dict[str, Any]], logits_at: int) -> list[dict[str, Any]]
 _CHANNEL_AXIS = {"conv": 3, "depthwise": 2, "dense": 1}  # of the kernel: the first of its outputs
 
 
-def _as_scale(step: dict[str, Any], arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+def _as_scale(step: dict[str, Any], arrays: dict[str, Stored]) -> dict[str, Any]:
     """y = gamma (x - mean) / sqrt(variance + epsilon) + beta, written as y = x scale + shift."""
-    named = {key: arrays[name] for key, name in step["arrays"].items()}
+    named = {key: _float32(*arrays[name]) for key, name in step["arrays"].items()}
     scale = named.get("gamma", 1.0) / np.sqrt(named["variance"] + step["attrs"]["epsilon"])
     shift = named.get("beta", 0.0) - named["mean"] * scale
     names = {"scale": f"{step['out']}/scale", "shift": f"{step['out']}/shift"}
-    arrays[names["scale"]] = scale.astype(np.float32)
-    arrays[names["shift"]] = shift.astype(np.float32)
+    arrays[names["scale"]] = scale.astype(np.float32), None
+    arrays[names["shift"]] = shift.astype(np.float32), None
     return {**step, "op": "scale", "arrays": names, "attrs": {}}
 
 
-def _scale_into(
-    source: dict[str, Any], step: dict[str, Any], arrays: dict[str, np.ndarray]
-) -> None:
+def _scale_into(source: dict[str, Any], step: dict[str, Any], arrays: dict[str, Stored]) -> None:
     """Multiply the kernel and bias of `source` by the scale of `step`, and add its shift."""
-    kernel = arrays[source["arrays"]["kernel"]]
-    outputs = kernel.shape[_CHANNEL_AXIS[source["op"]] :]  # depthwise: channels, multiplier
-    scale = np.broadcast_to(arrays[step["arrays"]["scale"]], math.prod(outputs))
-    bias = arrays[source["arrays"]["bias"]] if "bias" in source["arrays"] else np.float32(0)
-    shift = arrays[step["arrays"]["shift"]] if "shift" in step["arrays"] else np.float32(0)
+    values, factor = arrays[source["arrays"]["kernel"]]
+    outputs = values.shape[_CHANNEL_AXIS[source["op"]] :]  # depthwise: channels, multiplier
+    own, given = source["arrays"], step["arrays"]
+    scale = np.broadcast_to(_float32(*arrays[given["scale"]]), math.prod(outputs))
+    bias = _float32(*arrays[own["bias"]]) if "bias" in own else np.float32(0)
+    shift = _float32(*arrays[given["shift"]]) if "shift" in given else np.float32(0)
     names = {"kernel": f"{step['out']}/kernel", "bias": f"{step['out']}/bias"}
-    arrays[names["kernel"]] = kernel * scale.reshape(outputs)
-    arrays[names["bias"]] = bias * scale + shift
+    arrays[names["kernel"]] = values, scale.reshape(outputs) * (1 if factor is None else factor)
+    arrays[names["bias"]] = bias * scale + shift, None
     source["arrays"] = names
 
 

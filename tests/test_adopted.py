@@ -61,11 +61,12 @@ def test_an_efficientnet_is_adopted_bundled_with_the_custom_cnn_and_emulated(
     said = run("ensemble", "--weights", "uniform", "--views", "all", *at)
     assert "warning  brought-adopted-" in said
     run("pack", *at)
-    run("emulate", *at)
+    assert "this score is not honest" in run("emulate", *at)
     (scores,) = (tmp_path / "runs" / "emulated").glob("*/scores.json")
     about = json.loads((tmp_path / "runs" / "ensemble" / "ensemble.json").read_text())
     found = json.loads(scores.read_text())
     assert found["verdict"] == "ok"
+    assert "brought-adopted-" in found["warning"]
     assert abs(found["accuracy"] - about["test_shifted_accuracy"]) < 1e-9
 
     model = Model(tmp_path / "submission")

@@ -20,6 +20,7 @@ from cells.dataset import TRAIN_PART, Dataset
 from cells.errors import ExportError, RunError
 from cells.files import fingerprint, sha256, write_json
 from cells.learnt import held_out, learnt_images
+from submission.model import read_member
 from trainers import catalog
 from trainers.export import write_member
 from trainers.runs import done
@@ -27,6 +28,7 @@ from trainers.storage import Storage
 from trainers.train import report_run
 
 PRESET = "adopted"
+APART = 0.1  # probabilities may lie so far from Keras's: rounded kernels in a sensitive network
 
 # What the model was trained on, and how 0-255 becomes that: scale and offset.
 PIXELS: dict[str, tuple[float, float]] = {
@@ -100,6 +102,7 @@ def adopt(
     }
     member = {key: value for key, value in about.items() if key != "preset"}
     write_member(folder / "member.h5", network, member, asked.storage)
+    _check_agrees(folder / "member.h5", network, dataset, asked)
     write_json(
         folder / "recipe.json",
         {
@@ -129,6 +132,23 @@ def adopt(
     }
     write_json(folder / "DONE", summary)
     return summary
+
+
+def _check_agrees(path: Path, network: keras.Model, dataset: Dataset, asked: Adopted) -> None:
+    """Raises ExportError, and takes the member away, when it does not say what Keras says."""
+    images = dataset.images(dataset.held_out_rows(asked.fold)[:16])
+    expected = np.asarray(network.predict(images.astype(np.float32), verbose=0), np.float64)
+    if (expected < 0).any() or not np.allclose(expected.sum(axis=1), 1, atol=1e-2):  # logits
+        expected = np.exp(expected - expected.max(axis=1, keepdims=True))
+        expected /= expected.sum(axis=1, keepdims=True)
+    apart = float(np.abs(read_member(path).probs(images) - expected).max())
+    if not apart < APART:
+        path.unlink()
+        raise ExportError(
+            f"{asked.file}: expected Keras's probabilities from the exported network, got some "
+            f"{apart:.2f} apart. Nothing was adopted; --storage float32 shows whether rounding is "
+            "it. Please report the model."
+        )
 
 
 def _hint(accuracy: float, dataset: Dataset) -> str:

@@ -155,7 +155,7 @@ def main() -> None:
     unknown = set(asked.tables) - set(tables)
     if unknown:
         parser.error(f"no table {', '.join(sorted(unknown))}; there are {', '.join(tables)}")
-    console = Console(width=110)
+    console = Console(width=132)
     chosen = asked.tables or every
     if "storage" in chosen and not asked.trained:
         parser.error("storage: name trained members, --trained runs/RUN/fold-0/member.h5")

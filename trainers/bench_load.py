@@ -74,7 +74,7 @@ def loading(names: tuple[str, ...] = REAL) -> Table:
     table = Table(
         title=f"Loading a bundle, {IMAGES} images in one view; memory beyond TensorFlow's own"
     )
-    table.add_column("bundle")
+    table.add_column("bundle", no_wrap=True)
     for column in (
         "file, MB",
         "load, s",

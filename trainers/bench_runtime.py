@@ -99,7 +99,7 @@ def product(rows: int, inner: int, outer: int) -> Callable[[], object]:
 def inference(names: list[str], repeats: int) -> Table:
     """Images a second of `predict`: stock Keras's and the runtime's, in float32 and bfloat16."""
     table = Table(title=f"Inference, 96 px, {IMAGES} images: images/s")
-    table.add_column("network")
+    table.add_column("network", no_wrap=True)
     for column in (
         "stock Keras",
         "runtime",
@@ -149,7 +149,7 @@ def shares(names: list[str], low: bool) -> Table:
     """Shares of the runtime's time by kind of kernel; low: in bfloat16, where it pays."""
     dtype = "bfloat16 where it pays" if low else "float32"
     table = Table(title=f"Where the runtime's time goes, {dtype}")
-    table.add_column("network")
+    table.add_column("network", no_wrap=True)
     kinds = [*KINDS.values(), "all else"]
     for kind in kinds:
         table.add_column(kind, justify="right")

@@ -31,7 +31,7 @@ def repacked(source: Path, target: Path, storage: Storage) -> None:
         ops = json.loads(member["program"][()])["ops"]
         kernels = {step["arrays"].get("kernel"): step["op"] == "depthwise" for step in ops}
         for key, item in member["arrays"].items():
-            array = submission.model._float32(item)
+            array = submission.model._float32(*submission.model._stored(item))
             kept = storage if key in kernels else "float32"
             stored = pack_array(array, kept, kernels.get(key, False))
             names = [key] if len(stored) == 1 else [f"{key}/values", f"{key}/scale"]

@@ -45,6 +45,7 @@ def zoo() -> keras.Model:
     x = layers.Reshape((-1, 1, 4))(x)
     inner = keras.Sequential([keras.Input(x.shape[1:]), layers.Dense(5, "gelu")], name="inner")
     x = layers.Add()([inner(x), inner(x), inner(x)])
+    x = layers.Activation("tanh")(layers.Dense(5, "relu")(x))  # one of two joins the product
     x = layers.Concatenate()([layers.Flatten()(x), layers.GlobalMaxPooling2D()(x)])
     return keras.Model(images, layers.Dense(4)(x), name="zoo")
 
@@ -124,7 +125,7 @@ def test_logits_are_keras_own(
     assert distance(network, as_member(network), images) < 1e-4
 
 
-@pytest.mark.parametrize(("storage", "apart"), [("float16", 5e-3), ("int8", 5e-2)])
+@pytest.mark.parametrize(("storage", "apart"), [("float16", 5e-3), ("int8", 8e-2)])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_small_storage_keeps_the_probabilities(
     name: str,

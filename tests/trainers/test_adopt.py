@@ -9,6 +9,7 @@ import pytest
 
 from cells.dataset import Dataset
 from cells.errors import ExportError, RunError
+from submission import model as runtime
 from submission.model import read_member
 from trainers.adopt import Adopted, adopt
 
@@ -121,6 +122,17 @@ def test_two_inputs_are_one_clear_line(dataset, tmp_path):
     keras.Model([one, two], value).save(tmp_path / "two.keras")
     with pytest.raises(RunError, match="expected one input and one output, got 2 and 1"):
         adopted(dataset, tmp_path / "runs", tmp_path / "two.keras")
+
+
+def test_a_member_that_says_something_else_than_keras_is_not_adopted(
+    dataset, tmp_path, monkeypatch
+):
+    """As if a layer had been exported wrongly: the runtime's softmax does nothing."""
+    monkeypatch.setitem(runtime.OPS, "softmax", lambda x: 0 * x)
+    file = saved(tmp_path / "mine.keras")
+    with pytest.raises(ExportError, match="expected Keras's probabilities from the exported"):
+        adopted(dataset, tmp_path / "runs", file)
+    assert not list(tmp_path.glob("runs/*/*/*"))
 
 
 def test_what_the_runtime_cannot_express_names_layer_and_class(dataset, tmp_path):
