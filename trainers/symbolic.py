@@ -144,18 +144,25 @@ def _softmax(program: Program, call: Call) -> int:
     return program.add("softmax", call.x.number)
 
 
+def _images(shape: Shape) -> int:
+    """The axis that counts images: of unknown size; the first where a model fixes its batch."""
+    return shape.index(None) if None in shape else 0
+
+
 def _axes(axis: Any, shape: Shape) -> list[int]:
     """Axes as numbers >= 0. Raises Unsupported where different images would meet."""
     every = range(len(shape))
     given = every if axis is None else axis if isinstance(axis, list | tuple) else [axis]
     axes = [every[each] for each in given]
-    if any(shape[each] is None for each in axes):
+    if _images(shape) in axes or any(shape[each] is None for each in axes):
         raise Unsupported(f"axis: expected one within an image, got {axis}")
     return axes
 
 
 def _reduced(program: Program, x: int, kind: str, call: Call) -> int:
     """x, of the shape of the call's tensor, reduced as the call says; kind: avg or max."""
+    if getattr(call.operation, "initial", None) is not None:
+        raise Unsupported(f"initial: expected none, got {call.operation.initial}")
     axes, keepdims = _axes(call.operation.axis, call.x.shape), bool(call.operation.keepdims)
     return program.add("reduce", x, kind=kind, axis=axes, keepdims=keepdims)
 
@@ -198,8 +205,12 @@ def _reshape(program: Program, call: Call) -> int:
 
 
 def _transpose(program: Program, call: Call) -> int:
+    """Images may give way to what is sliced away next, not to what a product or softmax adds up."""
     every = range(len(call.x.shape))
     axes = [every[each] for each in call.operation.axes or every[::-1]]
+    at = axes.index(_images(call.x.shape))
+    if at and at >= len(axes) - 2:
+        raise Unsupported(f"axes: expected images to stay before the last two, got {axes}")
     return program.add("transpose", call.x.number, axes=axes)
 
 
@@ -213,8 +224,9 @@ def _slice(program: Program, call: Call) -> int:
     at, given = parts.index(Ellipsis), len(parts) - 1 - parts.count(None)
     parts[at : at + 1] = [slice(None)] * (rank - given)
     taken = [part for part in parts if part is not None]
-    for part, size in zip(taken, call.x.shape, strict=True):
-        if size is None and part != slice(None):
+    for axis, part in enumerate(taken):
+        image = axis == _images(call.x.shape) or call.x.shape[axis] is None
+        if image and part != slice(None):
             raise Unsupported(f"expected all images, got {key}")
     plain = [
         [part.start, part.stop, part.step] if isinstance(part, slice) else part for part in parts
@@ -227,10 +239,15 @@ def _pad(program: Program, call: Call) -> int:
     if call.operation.mode != "constant" or value:
         raise Unsupported(f"expected zeros, got mode {call.operation.mode}, value {value}")
     widths = [[int(width) for width in pair] for pair in call.operation.pad_width]
+    if len(widths) == 1:
+        widths *= len(call.x.shape)
+    if any(widths[_images(call.x.shape)]):
+        raise Unsupported(f"pad_width: expected none for the axis of images, got {widths}")
     return program.add("pad", call.x.number, paddings=widths)
 
 
 def _concatenate(program: Program, call: Call) -> int:
+    _axes(call.operation.axis, call.shapes[0])
     numbers = [_number(program, each) for each in call.arguments["xs"]]
     return program.add("concatenate", *numbers, axis=call.operation.axis)
 
