@@ -35,6 +35,11 @@ class Call:
         return first
 
 
+def _images(shape: Shape) -> int:
+    """The axis that counts images: of unknown size; the first where a model fixes its batch."""
+    return shape.index(None) if None in shape else 0
+
+
 def _number(program: Program, operand: Any) -> int:
     return operand.number if isinstance(operand, Value) else program.constant(operand)
 
@@ -42,9 +47,21 @@ def _number(program: Program, operand: Any) -> int:
 def _binary(op: str) -> Callable[[Program, Call], int]:
     def express(program: Program, call: Call) -> int:
         operands = [call.arguments["x1"], call.arguments["x2"]]
+        shapes = [each.shape for each in operands if isinstance(each, Value) and each.shape]
+        if len({_images(shape) - len(shape) for shape in shapes}) > 1:
+            raise Unsupported(f"expected images at the same axis, got {shapes}")
         return program.add(op, *(_number(program, each) for each in operands))
 
     return express
+
+
+def _matmul(program: Program, call: Call) -> int:
+    """Raises Unsupported where the axis that is summed over counts images."""
+    for key, summed in (("x1", -1), ("x2", -2)):
+        operand = call.arguments[key]
+        if isinstance(operand, Value) and _images(operand.shape) - len(operand.shape) == summed:
+            raise Unsupported(f"{key}: expected no sum over images, got {operand.shape}")
+    return _binary("matmul")(program, call)
 
 
 def _multiply(program: Program, call: Call) -> int:
@@ -141,12 +158,8 @@ def _between(program: Program, x: int, low: Any, high: Any) -> int:
 def _softmax(program: Program, call: Call) -> int:
     if call.operation.axis not in (-1, len(call.x.shape) - 1):
         raise Unsupported(f"axis: expected the last, got {call.operation.axis}")
+    _axes(call.operation.axis, call.x.shape)
     return program.add("softmax", call.x.number)
-
-
-def _images(shape: Shape) -> int:
-    """The axis that counts images: of unknown size; the first where a model fixes its batch."""
-    return shape.index(None) if None in shape else 0
 
 
 def _axes(axis: Any, shape: Shape) -> list[int]:
@@ -205,12 +218,11 @@ def _reshape(program: Program, call: Call) -> int:
 
 
 def _transpose(program: Program, call: Call) -> int:
-    """Images may give way to what is sliced away next, not to what a product or softmax adds up."""
+    """Images may move, where their axis can still be told from the others: by its unknown size."""
     every = range(len(call.x.shape))
     axes = [every[each] for each in call.operation.axes or every[::-1]]
-    at = axes.index(_images(call.x.shape))
-    if at and at >= len(axes) - 2:
-        raise Unsupported(f"axes: expected images to stay before the last two, got {axes}")
+    if axes[0] and None not in call.x.shape:
+        raise Unsupported(f"axes: expected images to stay first in a batch of {call.x.shape[0]}")
     return program.add("transpose", call.x.number, axes=axes)
 
 
@@ -282,7 +294,7 @@ SYMBOLIC: dict[str, Callable[[Program, Call], int | list[int]]] = {
     "HardSilu": _each("hard_silu"),
     "HardTanh": lambda program, call: _between(program, call.x.number, -1.0, 1.0),
     "LeakyRelu": _leaky_relu,
-    "Matmul": _binary("matmul"),
+    "Matmul": _matmul,
     "Max": _reduce("max"),
     "Maximum": _binary("maximum"),
     "Mean": _reduce("avg"),
