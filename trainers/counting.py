@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from cells.errors import ExportError
 from submission.model import OPS
 
 
@@ -17,6 +18,7 @@ def count_operations(
 
     Of convolutions, dense layers and products of matrices; all else is left out.
     ops, arrays: of a program (`trainers.export.to_program`). shape: of the images, (n, px, px, 3).
+    Raises ExportError, naming the layer, where shapes do not fit.
     """
     total = 0
     with tf.Graph().as_default():  # shapes alone: nothing is computed
@@ -30,7 +32,11 @@ def count_operations(
                 key: tf.compat.v1.placeholder(tf.float32, arrays[name].shape)
                 for key, name in step["arrays"].items()
             }
-            out = OPS[step["op"]](*inputs, **named, **step["attrs"])
+            try:
+                out = OPS[step["op"]](*inputs, **named, **step["attrs"])
+            except ValueError as error:  # TensorFlow's, about shapes
+                text = " ".join(str(error).split())[:300]
+                raise ExportError(f"{step['name']} ({step['op']}): {text}.") from None
             values[step["out"]] = out
             total += _terms(step["op"], inputs, named) * math.prod(getattr(out, "shape", ()))
     return 2 * total

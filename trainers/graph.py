@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 from cells.errors import ExportError
-from trainers.operations import LAYERS
+from trainers.operations import LAYERS, TAKES_INTEGERS
 from trainers.program import Program, Shape, Unsupported, Value
 from trainers.symbolic import SYMBOLIC, WRITTEN_OUT, Call
 
@@ -49,26 +49,71 @@ def _call(node: Any, values: dict[int, int], program: Program, path: str) -> lis
     operation, tensors = node.operation, node.input_tensors
     given = [values[id(tensor)] for tensor in tensors]
     if hasattr(operation, "_nodes_by_depth") or isinstance(operation, keras.Sequential):
+        _check_inputs(node, given, path)
         return walk(operation, given, program, path)
     name = program.name
     try:
         if not isinstance(operation, keras.layers.Layer):
             return _symbolic(node, values, program)
         program.name = operation.name
+        if operation.quantization_mode is not None:
+            raise Unsupported(
+                f"quantized to {operation.quantization_mode}: save the model as it was before "
+                "quantize()"
+            )
         if type(operation) not in LAYERS:
             return _apart(node, given, program, path)
         if getattr(operation, "data_format", None) == "channels_first":
             raise Unsupported("channels first. Build the network channels last")
         if len(tensors) != 1:
             raise Unsupported(f"expected one input, got {len(tensors)}")
+        if tensors[0].shape[0] is not None and None in tensors[0].shape:
+            raise Unsupported(f"expected images first, got {tensors[0].shape}")
+        if type(operation) not in TAKES_INTEGERS:
+            _check_float(tensors)
         shape = node.output_tensors[0].shape
         number = LAYERS[type(operation)](program, operation, Value(given[0], tensors[0].shape))
         function = getattr(operation, "activation", None)
         return [number if function is None else _function(function, number, shape, program, path)]
     except Unsupported as error:
         raise ExportError(f"{path} ({type(operation).__name__}): {error}.") from None
+    except ValueError as error:  # settings or weights that no array can be made of
+        text = " ".join(str(error).split())[:300]
+        raise ExportError(f"{path} ({type(operation).__name__}): {text}.") from None
     finally:
         program.name = name
+
+
+def _check_inputs(node: Any, given: list[int], path: str) -> None:
+    """Raises ExportError unless a model inside gets its inputs in its own order, as they are."""
+    graph = functional(node.operation, path)
+    args, kwargs = node.arguments.args, node.arguments.kwargs
+    passed = [*args, *kwargs.values(), graph._inputs_struct]
+    if len(given) > 1 and any(isinstance(each, dict) for each in passed):
+        raise ExportError(
+            f"{path} ({type(node.operation).__name__}): expected inputs in a list, got them by "
+            "name. Build and call the model with a list."
+        )
+    if len(given) != len(graph.inputs):
+        raise ExportError(
+            f"{path} ({type(node.operation).__name__}): expected {len(graph.inputs)} inputs, got "
+            f"{len(given)}. Call the model with its inputs alone."
+        )
+    for number, tensor in zip(given, graph.inputs, strict=True):
+        if number and "float" not in tensor.dtype:  # 0: the images, whole numbers themselves
+            raise ExportError(
+                f"{path} ({type(node.operation).__name__}): expected float inputs, got "
+                f"{tensor.dtype}, which cuts off fractions. Build the model with a float32 input."
+            )
+
+
+def _check_float(tensors: list[Any]) -> None:
+    """Raises Unsupported for whole numbers: Keras would go on in them, the runtime in float32."""
+    for tensor in tensors:
+        if "float" not in tensor.dtype:
+            raise Unsupported(
+                f"expected floating-point numbers, got {tensor.dtype}. Cast to float32 first"
+            )
 
 
 def _symbolic(node: Any, values: dict[int, int], program: Program) -> list[int]:
@@ -80,6 +125,8 @@ def _symbolic(node: Any, values: dict[int, int], program: Program) -> list[int]:
             f"{kind.__module__}.{kind.__name__} is not among the operations that the uploaded "
             f"runtime can express: {', '.join(SYMBOLIC)}"
         )
+    if kind.__name__ != "Cast":
+        _check_float(node.input_tensors)
     args, kwargs = node.arguments.convert(
         lambda x: Value(values[id(x)], x.shape) if isinstance(x, keras.KerasTensor) else x
     )

@@ -119,6 +119,10 @@ def _normalization(program: Program, layer: layers.Normalization, x: Value) -> i
 
 
 def _rescaling(program: Program, layer: layers.Rescaling, x: Value) -> int:
+    for name in ("scale", "offset"):
+        shape = np.shape(getattr(layer, name))
+        if shape not in ((), (1,), tuple(x.shape[-1:])):
+            raise Unsupported(f"{name}: expected one number, or one a channel, got shape {shape}")
     arrays = {"scale": np.ravel(layer.scale), "shift": np.ravel(layer.offset)}
     return program.add("scale", x.number, arrays=arrays)
 
@@ -195,3 +199,6 @@ LAYERS: dict[type, Express] = {
     layers.RandomTranslation: _nothing,
     layers.RandomZoom: _nothing,
 }
+
+# What makes float32 of whole numbers. Others do not, whatever type they say: Resizing rounds.
+TAKES_INTEGERS = {layers.Normalization, layers.Rescaling}

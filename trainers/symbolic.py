@@ -35,6 +35,11 @@ class Call:
         return first
 
 
+def _images(shape: Shape) -> int:
+    """The axis that counts images: of unknown size; the first where a model fixes its batch."""
+    return shape.index(None) if None in shape else 0
+
+
 def _number(program: Program, operand: Any) -> int:
     return operand.number if isinstance(operand, Value) else program.constant(operand)
 
@@ -42,9 +47,21 @@ def _number(program: Program, operand: Any) -> int:
 def _binary(op: str) -> Callable[[Program, Call], int]:
     def express(program: Program, call: Call) -> int:
         operands = [call.arguments["x1"], call.arguments["x2"]]
+        shapes = [each.shape for each in operands if isinstance(each, Value) and each.shape]
+        if len({_images(shape) - len(shape) for shape in shapes}) > 1:
+            raise Unsupported(f"expected images at the same axis, got {shapes}")
         return program.add(op, *(_number(program, each) for each in operands))
 
     return express
+
+
+def _matmul(program: Program, call: Call) -> int:
+    """Raises Unsupported where the axis that is summed over counts images."""
+    for key, summed in (("x1", -1), ("x2", -2)):
+        operand = call.arguments[key]
+        if isinstance(operand, Value) and _images(operand.shape) - len(operand.shape) == summed:
+            raise Unsupported(f"{key}: expected no sum over images, got {operand.shape}")
+    return _binary("matmul")(program, call)
 
 
 def _multiply(program: Program, call: Call) -> int:
@@ -141,6 +158,7 @@ def _between(program: Program, x: int, low: Any, high: Any) -> int:
 def _softmax(program: Program, call: Call) -> int:
     if call.operation.axis not in (-1, len(call.x.shape) - 1):
         raise Unsupported(f"axis: expected the last, got {call.operation.axis}")
+    _axes(call.operation.axis, call.x.shape)
     return program.add("softmax", call.x.number)
 
 
@@ -149,13 +167,15 @@ def _axes(axis: Any, shape: Shape) -> list[int]:
     every = range(len(shape))
     given = every if axis is None else axis if isinstance(axis, list | tuple) else [axis]
     axes = [every[each] for each in given]
-    if any(shape[each] is None for each in axes):
+    if _images(shape) in axes or any(shape[each] is None for each in axes):
         raise Unsupported(f"axis: expected one within an image, got {axis}")
     return axes
 
 
 def _reduced(program: Program, x: int, kind: str, call: Call) -> int:
     """x, of the shape of the call's tensor, reduced as the call says; kind: avg or max."""
+    if getattr(call.operation, "initial", None) is not None:
+        raise Unsupported(f"initial: expected none, got {call.operation.initial}")
     axes, keepdims = _axes(call.operation.axis, call.x.shape), bool(call.operation.keepdims)
     return program.add("reduce", x, kind=kind, axis=axes, keepdims=keepdims)
 
@@ -198,8 +218,11 @@ def _reshape(program: Program, call: Call) -> int:
 
 
 def _transpose(program: Program, call: Call) -> int:
+    """Images may move, where their axis can still be told from the others: by its unknown size."""
     every = range(len(call.x.shape))
     axes = [every[each] for each in call.operation.axes or every[::-1]]
+    if axes[0] and None not in call.x.shape:
+        raise Unsupported(f"axes: expected images to stay first in a batch of {call.x.shape[0]}")
     return program.add("transpose", call.x.number, axes=axes)
 
 
@@ -213,8 +236,9 @@ def _slice(program: Program, call: Call) -> int:
     at, given = parts.index(Ellipsis), len(parts) - 1 - parts.count(None)
     parts[at : at + 1] = [slice(None)] * (rank - given)
     taken = [part for part in parts if part is not None]
-    for part, size in zip(taken, call.x.shape, strict=True):
-        if size is None and part != slice(None):
+    for axis, part in enumerate(taken):
+        image = axis == _images(call.x.shape) or call.x.shape[axis] is None
+        if image and part != slice(None):
             raise Unsupported(f"expected all images, got {key}")
     plain = [
         [part.start, part.stop, part.step] if isinstance(part, slice) else part for part in parts
@@ -227,10 +251,15 @@ def _pad(program: Program, call: Call) -> int:
     if call.operation.mode != "constant" or value:
         raise Unsupported(f"expected zeros, got mode {call.operation.mode}, value {value}")
     widths = [[int(width) for width in pair] for pair in call.operation.pad_width]
+    if len(widths) == 1:
+        widths *= len(call.x.shape)
+    if any(widths[_images(call.x.shape)]):
+        raise Unsupported(f"pad_width: expected none for the axis of images, got {widths}")
     return program.add("pad", call.x.number, paddings=widths)
 
 
 def _concatenate(program: Program, call: Call) -> int:
+    _axes(call.operation.axis, call.shapes[0])
     numbers = [_number(program, each) for each in call.arguments["xs"]]
     return program.add("concatenate", *numbers, axis=call.operation.axis)
 
@@ -265,7 +294,7 @@ SYMBOLIC: dict[str, Callable[[Program, Call], int | list[int]]] = {
     "HardSilu": _each("hard_silu"),
     "HardTanh": lambda program, call: _between(program, call.x.number, -1.0, 1.0),
     "LeakyRelu": _leaky_relu,
-    "Matmul": _binary("matmul"),
+    "Matmul": _matmul,
     "Max": _reduce("max"),
     "Maximum": _binary("maximum"),
     "Mean": _reduce("avg"),

@@ -8,6 +8,7 @@ import pytest
 from keras import layers, ops
 
 from cells.errors import ExportError
+from trainers.counting import count_operations
 from trainers.export import to_program
 from trainers.graph import walk
 from trainers.program import Program
@@ -169,3 +170,101 @@ def test_images_never_meet() -> None:
     ):
         with pytest.raises(ExportError, match=r"expected (all images|one within an image)"):
             to_program(network(mixing))
+
+
+@pytest.mark.parametrize(
+    ("mixing", "text"),
+    [
+        (lambda x: ops.concatenate([x, x], axis=0), "axis: expected one within an image, got 0"),
+        (lambda x: ops.concatenate([x, x], axis=-4), "axis: expected one within an image, got -4"),
+        (lambda x: ops.pad(x, 1), r"pad_width: .* axis of images, got \[\[1, 1\], \[1"),
+        (lambda x: ops.pad(x, ((1, 0), (0, 0), (0, 0), (0, 0))), "pad_width: expected none"),
+        (lambda x: ops.softmax(ops.transpose(x)), "axis: expected one within|images to stay first"),
+        (lambda x: x - ops.transpose(x, (1, 0, 2, 3)), "at the same axis|images to stay first"),
+        (lambda x: x - x[:, 0], r"at the same axis, got \[\((None|8), 8, 8, 3\), \((None|8), 8, 3"),
+    ],
+)
+def test_the_axis_of_images_is_left_alone(mixing: Any, text: str) -> None:
+    for batch in (None, 8):
+        images = keras.Input(batch_shape=(batch, 8, 8, 3))
+        with pytest.raises(ExportError, match=text):
+            walk(keras.Model(images, mixing(images)), [0], Program("net"), "net")
+
+
+def test_queries_keys_and_values_may_be_split_in_front_of_the_images() -> None:
+    def attention(x: Any) -> Any:
+        split = ops.transpose(ops.reshape(x, (-1, 64, 3, 1, 1)), (2, 0, 3, 1, 4))
+        return ops.reshape(split[0] + split[1] * split[2], (-1, 8, 8, 1))
+
+    assert [step["op"] for step in steps(attention)][:3] == ["reshape", "transpose", "slice"]
+    images = keras.Input((8, 8, 3))
+    moved = layers.Activation("relu")(
+        ops.transpose(ops.reshape(images, (-1, 8, 8, 3, 1)), (1, 0, 2, 3, 4))
+    )
+    with pytest.raises(ExportError, match=r"expected images first, got \(8, None, 8, 3, 1\)"):
+        walk(keras.Model(images, moved), [0], Program("net"), "net")
+
+
+@pytest.mark.parametrize("largest", [ops.max, ops.min])
+def test_the_largest_of_a_tensor_and_a_number(largest: Any) -> None:
+    with pytest.raises(ExportError, match=r"initial: expected none, got 0\.5"):
+        to_program(network(lambda x: x - largest(x, axis=1, keepdims=True, initial=0.5)))
+
+
+def of_integers(*middle: Any) -> keras.Model:
+    images = x = keras.Input((8, 8, 3), dtype="uint8")
+    for layer in middle:
+        x = layer(x)
+    return keras.Model(images, layers.Dense(2)(layers.Flatten()(x)), name="net")
+
+
+def test_whole_numbers_are_made_float_before_anything_is_computed() -> None:
+    for first in (layers.Rescaling(0.5), lambda x: ops.cast(x, "float32") * 0.5):
+        assert "dense" in [step["op"] for step in to_program(of_integers(first))[0]["ops"]]
+    text = "expected floating-point numbers, got uint8. Cast to float32 first"
+    for first in (lambda x: x + x, layers.Dropout(0.1), layers.Resizing(4, 4)):
+        with pytest.raises(ExportError, match=text):
+            to_program(of_integers(first, layers.Rescaling(0.5)))
+
+
+def test_a_model_of_whole_numbers_gets_the_images_only() -> None:
+    inner = of_integers(layers.Rescaling(0.5))
+    images = keras.Input((8, 8, 3))
+    to_program(keras.Model(images, inner(images)))
+    scaled = layers.Rescaling(1 / 255)(images)
+    with pytest.raises(ExportError, match=r"/net \(Functional\): expected float inputs, got uint8"):
+        to_program(keras.Model(images, inner(scaled)))
+
+
+def test_inputs_by_name_could_change_places() -> None:
+    left, right = keras.Input((8, 8, 3), name="z"), keras.Input((8, 8, 3), name="a")
+    inner = keras.Model([left, right], left - right, name="inner")
+    named = keras.Model({"z": left, "a": right}, left - right, name="inner")
+    text = r"net/inner \(Functional\): expected inputs in a list, got them by name"
+    for model in (inner, named):
+        with pytest.raises(ExportError, match=text):
+            to_program(network(lambda x, model=model: model({"z": x, "a": layers.ReLU()(x)})))
+
+
+def test_shapes_that_do_not_fit_name_their_layer() -> None:
+    step = {"op": "add", "name": "sum", "in": [0, 1], "out": 2, "arrays": {}, "attrs": {}}
+    first = {"op": "slice", "name": "cut", "in": [0], "out": 1, "arrays": {}}
+    first["attrs"] = {"key": [[None, None, None], [0, 5, None]]}
+    with pytest.raises(ExportError, match=r"^sum \(add\): Dimensions must be equal"):
+        count_operations([first, step], {}, (None, 8, 8, 3))
+
+
+def test_a_product_never_sums_over_images() -> None:
+    x = keras.Input((192,))
+    y = ops.transpose(x)
+    for product, text in (
+        (ops.matmul(y, x), "x1: expected no sum over images"),
+        (ops.matmul(np.ones((2, 192), np.float32), y), None),
+        (ops.matmul(x, y), "expected images at the same axis"),
+    ):
+        graph = keras.Function(x, product)
+        if text is None:
+            walk(graph, [0], Program("net"), "net")
+            continue
+        with pytest.raises(ExportError, match=text):
+            walk(graph, [0], Program("net"), "net")

@@ -52,15 +52,64 @@ def test_logits_come_before_the_one_softmax(end: list[Any]) -> None:
     [
         [layers.Softmax(name="first"), layers.Softmax()],
         [layers.Softmax(name="first"), layers.Dense(4, "softmax", name="free"), layers.Softmax()],
-        [layers.Softmax(name="first"), layers.Reshape((2, 2)), layers.Flatten()],
-        [layers.Softmax(name="first"), layers.Rescaling(2.0)],
-        [lambda x: layers.Average()([layers.Softmax(name="first")(x), layers.Dense(4)(x)])],
+        [layers.Softmax(name="first"), ops.square, layers.Softmax()],
     ],
 )
 def test_probabilities_that_would_go_through_a_second_softmax(end: list[Any]) -> None:
-    name = "free" if len(end) == 3 and isinstance(end[1], layers.Dense) else "first"
+    name = "free" if isinstance(end[1], layers.Dense) else "first"
     with pytest.raises(ExportError, match=f"net: expected one softmax, .*, got that of {name},"):
         to_program(ending(*end))
+
+
+def two(x: Any) -> tuple[Any, Any]:
+    return layers.Softmax(name="first")(x), layers.Dense(4, "softmax", name="other")(x)
+
+
+FIRST = layers.Softmax(name="first")
+POSITIVE = layers.Activation("softplus", name="first")
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        [FIRST, layers.Reshape((2, 2)), layers.Flatten()],
+        [FIRST, layers.Rescaling(2.0)],
+        [lambda x: layers.Average()([FIRST(x), layers.Dense(4)(x)])],
+        [lambda x: layers.Average()(two(x))],
+        [lambda x: 0.25 * two(x)[0] + 0.75 * two(x)[1]],
+        [lambda x: layers.Multiply()(two(x))],
+        [lambda x: layers.Maximum()(two(x)) * 1.0],
+        [FIRST, lambda x: x * 0.9 + 0.1 / 4],
+        [FIRST, lambda x: 1 - x],
+        [FIRST, lambda x: x**2 / ops.sum(x**2, axis=-1, keepdims=True)],
+        [POSITIVE, lambda x: x / ops.sum(x, axis=-1, keepdims=True)],
+        [POSITIVE, lambda x: 1 / x],
+        [layers.Activation("sigmoid", name="first"), layers.Reshape((2, 2)), layers.Flatten()],
+        [layers.Dense(4, "sigmoid", name="first"), layers.Rescaling(0.5)],
+        [layers.Reshape((1, 4)), FIRST, layers.GlobalAveragePooling1D()],
+    ],
+)
+def test_what_is_computed_from_probabilities_gets_no_softmax(end: list[Any]) -> None:
+    text = (
+        r"^net: expected logits or their softmax, got what is computed from probabilities "
+        r"\(first\)\. Save the model up to its logits, or adopt each head by itself\.$"
+    )
+    with pytest.raises(ExportError, match=text):
+        to_program(ending(*end))
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        [lambda x: x * layers.Dense(4, "sigmoid")(x)],
+        [lambda x: x + layers.Dense(4)(layers.Softmax()(x) * x)],
+        [lambda x: x / ops.softplus(layers.Dense(4)(x))],
+        [lambda x: ops.sum(layers.Reshape((4, 1))(FIRST(x)) * layers.Reshape((1, 4))(x), 1)],
+        [layers.Reshape((2, 2)), lambda x: ops.matmul(ops.softmax(x), x), layers.Flatten()],
+    ],
+)
+def test_attention_and_gates_leave_logits_what_they_are(end: list[Any]) -> None:
+    assert ends(ending(*end))[-1] == "softmax"
 
 
 def test_a_softmax_with_weights_after_it_is_no_end() -> None:

@@ -111,3 +111,22 @@ def test_what_only_trains_changes_nothing_in_keras_either(
     network = keras.Model(images, layer(images))
     given = rng.uniform(0, 255, (2, 8, 8, 3)).astype(np.float32)
     np.testing.assert_array_equal(network(given, training=False), given)
+
+
+def test_a_quantized_layer() -> None:
+    layer = layers.Dense(4, name="small")
+    layer.build((None, 8, 8, 3))
+    layer.quantize("int8")
+    text = r"net/small \(Dense\): quantized to int8: save the model as it was before quantize\(\)"
+    with pytest.raises(ExportError, match=text):
+        steps(layer)
+
+
+def test_rescaling_by_one_number_or_one_a_channel() -> None:
+    for scale in (2.0, [2.0], [1.0, 2.0, 3.0]):
+        assert [step["op"] for step in steps(layers.Rescaling(scale))] == ["scale"]
+    map_of = np.ones((8, 8, 3), np.float32)
+    with pytest.raises(ExportError, match=r"scale: .* one a channel, got shape \(8, 8, 3\)"):
+        steps(layers.Rescaling(map_of))
+    with pytest.raises(ExportError, match=r"offset: .* one a channel, got shape \(8, 1\)"):
+        steps(layers.Rescaling(1.0, map_of[:, :1, 0]))
