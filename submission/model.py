@@ -353,8 +353,10 @@ def check_images(X: Any, image_px: int) -> np.ndarray:
 
 
 def _here() -> str:
-    """The folder of this file; the working directory when it was run through `exec`."""
-    return os.path.dirname(os.path.abspath(globals().get("__file__", "model.py")))
+    """The folder of this file; through `exec`, where `__file__` is another's, the working one."""
+    folders = [os.path.dirname(os.path.abspath(globals().get("__file__", "model.py"))), os.getcwd()]
+    holding = [each for each in folders if os.path.isfile(os.path.join(each, "weights.h5"))]
+    return [*holding, *folders][0]
 
 
 def _deadline(stored_s: float) -> float:

@@ -42,7 +42,7 @@ def under_another_name(folder: Path) -> dict[str, Any]:
 
 
 def through_exec(folder: Path) -> dict[str, Any]:
-    names: dict[str, Any] = {}
+    names: dict[str, Any] = {"__file__": __file__}  # a program's that runs it so
     exec((folder / "model.py").read_text(), names)
     return names
 
